@@ -1,0 +1,111 @@
+"""The graph of atoms: the one place that fixes every shape and unit of what a network sees.
+
+Conventions (see the conventions page of the documentation): positions in Å, cell rows are lattice vectors,
+an edge is (receiver i, sender j, integer cell shift S) with displacement r_ij = r_j + S·cell − r_i, edges are
+sorted by receiver. Labels are in eV, eV/Å and eV/Å³; a label that a structure does not have is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+# What a label belongs to, and its shape past that axis. One structure, one atom.
+LABEL_OWNER: dict[str, str] = {"energy": "structure", "forces": "atom", "stress": "structure"}
+LABEL_SHAPE: dict[str, tuple[int, ...]] = {"energy": (), "forces": (3,), "stress": (3, 3)}
+
+
+@dataclass(frozen=True)
+class AtomGraph:
+    """One structure, or a batch of structures, as a directed graph with N atoms, E edges, S structures.
+
+    Attributes:
+        atomic_numbers: [N] int64.
+        positions: [N, 3] float64, Å. Kept in float64 so that displacements in a large cell lose nothing;
+            a network casts the displacement vectors to its own dtype.
+        cell: [S, 3, 3] float64, Å, rows are lattice vectors; zero rows where there is no lattice vector.
+        pbc: [S, 3] bool, periodic along each lattice vector.
+        receivers: [E] int64, sorted ascending.
+        senders: [E] int64.
+        shifts: [E, 3] int64, the cell shift S of each edge.
+        structure: [N] int64, the structure that each atom belongs to, sorted ascending.
+        sender_order: [E] int64, the permutation that sorts the edges by sender (stable).
+        labels: name to tensor: `energy` [S] eV, `forces` [N, 3] eV/Å, `stress` [S, 3, 3] eV/Å³ (positive
+            under tension), all float64; NaN where a structure has no such label. A name may be absent.
+    """
+
+    atomic_numbers: Tensor
+    positions: Tensor
+    cell: Tensor
+    pbc: Tensor
+    receivers: Tensor
+    senders: Tensor
+    shifts: Tensor
+    structure: Tensor
+    sender_order: Tensor
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        atoms, edges, structures = self.num_atoms, self.num_edges, self.num_structures
+        expected = {
+            "atomic_numbers": (atoms,),
+            "positions": (atoms, 3),
+            "cell": (structures, 3, 3),
+            "pbc": (structures, 3),
+            "receivers": (edges,),
+            "senders": (edges,),
+            "shifts": (edges, 3),
+            "structure": (atoms,),
+            "sender_order": (edges,),
+        }
+        for name, shape in expected.items():
+            got = tuple(getattr(self, name).shape)
+            if got != shape:
+                raise ValueError(f"AtomGraph.{name} has shape {got}; {shape} was expected")
+        for name, label in self.labels.items():
+            owner = LABEL_OWNER.get(name)
+            if owner is None:
+                raise ValueError(f"AtomGraph.labels has no '{name}'; the labels are {', '.join(LABEL_OWNER)}")
+            shape = (structures if owner == "structure" else atoms, *LABEL_SHAPE[name])
+            if tuple(label.shape) != shape:
+                raise ValueError(f"label '{name}' has shape {tuple(label.shape)}; {shape} was expected")
+
+    @property
+    def num_atoms(self) -> int:
+        return self.atomic_numbers.shape[0]
+
+    @property
+    def num_edges(self) -> int:
+        return self.receivers.shape[0]
+
+    @property
+    def num_structures(self) -> int:
+        return self.cell.shape[0]
+
+    @property
+    def atoms_per_structure(self) -> Tensor:
+        """[S] int64, the number of atoms of each structure."""
+        return torch.bincount(self.structure, minlength=self.num_structures)
+
+    @property
+    def volume(self) -> Tensor:
+        """[S] float64, Å³: |det(cell)|, zero where the cell does not span space."""
+        return torch.linalg.det(self.cell).abs()
+
+    def edge_vectors(self) -> Tensor:
+        """[E, 3] float64, Å: the displacement r_j + S·cell − r_i of each edge, from receiver to sender."""
+        vectors = self.positions.index_select(0, self.senders) - self.positions.index_select(0, self.receivers)
+        edge_cell = self.cell.index_select(0, self.structure.index_select(0, self.receivers))
+        return vectors + torch.einsum("ea,eab->eb", self.shifts.to(vectors.dtype), edge_cell)
+
+    def to(self, device: torch.device | str) -> AtomGraph:
+        """The same graph with every tensor on `device`."""
+        moved = {
+            name: getattr(self, name).to(device)
+            for name in self.__dataclass_fields__
+            if name != "labels"
+        }
+        return replace(self, **moved, labels={name: label.to(device) for name, label in self.labels.items()})
