@@ -1,0 +1,18 @@
+"""Atoms as graphs: the schema, the neighbour list, and batches."""
+
+from cynosure.graph.ase import from_arrays, from_atoms
+from cynosure.graph.batch import batch, select, unbatch
+from cynosure.graph.neighbours import neighbour_list
+from cynosure.graph.schema import LABEL_OWNER, LABEL_SHAPE, AtomGraph
+
+__all__ = [
+    "LABEL_OWNER",
+    "LABEL_SHAPE",
+    "AtomGraph",
+    "batch",
+    "from_arrays",
+    "from_atoms",
+    "neighbour_list",
+    "select",
+    "unbatch",
+]

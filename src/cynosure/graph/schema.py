@@ -97,15 +97,15 @@ class AtomGraph:
 
     def edge_vectors(self) -> Tensor:
         """[E, 3] float64, Å: the displacement r_j + S·cell − r_i of each edge, from receiver to sender."""
-        vectors = self.positions.index_select(0, self.senders) - self.positions.index_select(0, self.receivers)
+        vectors = self.positions.index_select(0, self.senders) - self.positions.index_select(
+            0, self.receivers
+        )
         edge_cell = self.cell.index_select(0, self.structure.index_select(0, self.receivers))
         return vectors + torch.einsum("ea,eab->eb", self.shifts.to(vectors.dtype), edge_cell)
 
     def to(self, device: torch.device | str) -> AtomGraph:
         """The same graph with every tensor on `device`."""
         moved = {
-            name: getattr(self, name).to(device)
-            for name in self.__dataclass_fields__
-            if name != "labels"
+            name: getattr(self, name).to(device) for name in self.__dataclass_fields__ if name != "labels"
         }
         return replace(self, **moved, labels={name: label.to(device) for name, label in self.labels.items()})
