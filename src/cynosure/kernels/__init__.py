@@ -1,0 +1,14 @@
+"""The operations that cost time, one file each, every one beside its plain-torch reference."""
+
+from cynosure.kernels.convolution import convolve, convolve_reference
+from cynosure.kernels.linear import species_linear, species_linear_reference
+from cynosure.kernels.paths import Path, PathTable
+
+__all__ = [
+    "Path",
+    "PathTable",
+    "convolve",
+    "convolve_reference",
+    "species_linear",
+    "species_linear_reference",
+]

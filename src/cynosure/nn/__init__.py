@@ -1,0 +1,28 @@
+"""Layers for typed geometric tensors. Every layer states its irreps as `irreps_in` and `irreps_out`."""
+
+from cynosure.nn import layout
+from cynosure.nn.activation import Activation
+from cynosure.nn.gate import Gate, NormActivation
+from cynosure.nn.linear import Linear
+from cynosure.nn.message_passing import Convolution
+from cynosure.nn.norm import LayerNorm
+from cynosure.nn.radial import Envelope, RadialBasis, RadialNetwork, polynomial_envelope
+from cynosure.nn.readout import Readout
+from cynosure.nn.tensor_product import ProductPath, TensorProduct
+
+__all__ = [
+    "Activation",
+    "Convolution",
+    "Envelope",
+    "Gate",
+    "LayerNorm",
+    "Linear",
+    "NormActivation",
+    "ProductPath",
+    "RadialBasis",
+    "RadialNetwork",
+    "Readout",
+    "TensorProduct",
+    "layout",
+    "polynomial_envelope",
+]

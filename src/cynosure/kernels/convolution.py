@@ -1,0 +1,104 @@
+"""The equivariant convolution: gather, tensor product, radial mixing, sum over neighbours.
+
+This is the multilinear form at the heart of the library. For node i, path p = (block_in -> ir_out), component
+k and channel c,
+
+    out_i[p, k, c] = Σ_{edges (i, j)} Σ_{m, n} C^p_{mnk} · x_j[m, c] · Y_ij[n] · Σ_b R_ij[b] W[b, p, c]
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cynosure.kernels.paths import PathTable, coupling, path_of_row
+
+
+def convolve(
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: PathTable,
+) -> Tensor:
+    """Sum over the neighbours of each node the channel-wise tensor product of features and harmonics.
+
+    Args:
+        x: [N, table.irreps_in.dim] node features, each block [component, channel].
+        harmonics: [E, table.irreps_edge.dim] spherical harmonics Y of the edges (component normalisation).
+        radial: [E, B] radial functions R of the edges.
+        weight: [B, table.num_weights] mixing W of the radial functions into path weights.
+        receivers: [E] int64, the node i that each edge adds to.
+        senders: [E] int64, the node j that each edge reads.
+        table: the paths.
+
+    Returns:
+        [N, table.irreps_out.dim], one block [component, channel] per path.
+
+    Raises:
+        ValueError: when a shape does not fit; the message names the argument.
+    """
+    _validate(x, harmonics, radial, weight, receivers, senders, table)
+    return convolve_reference(x, harmonics, radial, weight, receivers, senders, table)
+
+
+def convolve_reference(
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: PathTable,
+) -> Tensor:
+    """`convolve` in plain torch operations, differentiable to every order: the oracle and the fallback.
+
+    1. Mix the radial functions into one weight per path and channel.
+    2. For each input block, contract the Clebsch-Gordan numbers with Y into a small matrix M[k, m] per edge,
+       which does not depend on the channel, and apply it to the sender's features.
+    3. Weight each path's rows and add them up at the receiver.
+    """
+    edges, nodes = receivers.shape[0], x.shape[0]
+    path_weights = radial @ weight
+    sent = x.index_select(0, senders)
+    messages = []
+    for group in table.groups():
+        matrix = (harmonics @ coupling(table, group.block_in, x.dtype, x.device)).view(
+            edges, group.rows, group.dim_in
+        )
+        features = sent[:, group.columns].reshape(edges, group.dim_in, group.channels)
+        # One input component is a plain product, which is cheaper than a matrix product of inner size one.
+        product = matrix * features if group.dim_in == 1 else torch.bmm(matrix, features)
+        weights = path_weights[:, group.weights].view(edges, len(group.dims_out), group.channels)
+        weights = weights.index_select(1, path_of_row(table, group.block_in, x.device))
+        messages.append((product * weights).view(edges, group.rows * group.channels))
+    message = torch.cat(messages, dim=1)
+    return x.new_zeros(nodes, message.shape[1]).index_add(0, receivers, message)
+
+
+def _validate(
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: PathTable,
+) -> None:
+    edges = receivers.shape[0]
+    expected = {
+        "x": (x, (None, table.irreps_in.dim)),
+        "harmonics": (harmonics, (edges, table.irreps_edge.dim)),
+        "radial": (radial, (edges, None)),
+        "weight": (weight, (radial.shape[-1], table.num_weights)),
+        "senders": (senders, (edges,)),
+    }
+    for name, (tensor, shape) in expected.items():
+        fits = tensor.dim() == len(shape) and all(
+            want is None or got == want for got, want in zip(tensor.shape, shape, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ValueError(f"convolve: '{name}' has shape {tuple(tensor.shape)}; ({wanted}) was expected")

@@ -1,0 +1,167 @@
+"""Functions of the distance: smooth cutoffs, radial bases, and the small network that mixes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cynosure.nn.activation import Activation
+
+
+def polynomial_envelope(x: Tensor, power: int) -> Tensor:
+    """The polynomial cutoff, whose value, slope and curvature vanish at x = 1.
+
+        u(x) = 1 − (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) − p(p+1)/2 x^(p+2)   for x < 1, else 0
+             = (1 − x)³ Σ_{k<p} (k+1)(k+2)/2 x^k
+
+    The first form is equation 8 of Gasteiger et al. 2020 (DimeNet); the second, the truncated series of
+    (1 − x)^−3, is what is computed: it does not cancel near the cutoff.
+
+    Args:
+        x: distance over cutoff, ≥ 0, any shape.
+        power: p.
+    """
+    held = x.clamp(max=1.0)  # past the cutoff the value is dropped below, and must not overflow before that
+    series = torch.full_like(held, power * (power + 1) / 2)
+    for k in range(power - 2, -1, -1):
+        series = series * held + (k + 1) * (k + 2) / 2
+    return torch.where(x < 1, (1 - held) ** 3 * series, torch.zeros_like(held))
+
+
+class Envelope(nn.Module):
+    """`polynomial_envelope` of r / r_c.
+
+    Args:
+        cutoff: r_c, Å.
+        power: p ≥ 3; near r = 0 the function is 1 − O(x^p).
+
+    Raises:
+        ValueError: for a cutoff that is not positive or a power below 3.
+    """
+
+    def __init__(self, cutoff: float, power: int = 6) -> None:
+        super().__init__()
+        if not cutoff > 0:
+            raise ValueError(f"the cutoff is {cutoff} Å; it must be positive")
+        if power < 3:
+            raise ValueError(f"the envelope's power is {power}; from 3 on, three derivatives exist at r = 0")
+        self.cutoff, self.power = float(cutoff), int(power)
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """Å, any shape -> the same shape, from 1 at zero to 0 at the cutoff and beyond."""
+        return polynomial_envelope(distances / self.cutoff, self.power)
+
+
+class RadialBasis(nn.Module):
+    """B functions of the distance times the envelope, each with unit mean square.
+
+        bessel:     sin(n π r/r_c) / r,            n = 1 … B    (Gasteiger et al. 2020, equation 7)
+        gaussian:   exp(−(r − μ_n)² / 2σ²),        μ_n evenly from 0 to r_c, σ their spacing
+        chebyshev:  T_n(2r/r_c − 1),               n = 0 … B−1
+
+    The mean square is ∫ f(r)² dr / r_c from 0 to r_c. (Weighting with r², as if neighbours were spread evenly
+    in space, would make the functions about four times larger at bond lengths, where they matter most.)
+
+    Args:
+        cutoff: r_c, Å.
+        number: B ≥ 1.
+        kind: which functions.
+        power: of the envelope.
+
+    Raises:
+        ValueError: for an unknown kind or a number below 1.
+    """
+
+    def __init__(
+        self,
+        cutoff: float,
+        number: int = 8,
+        kind: Literal["bessel", "gaussian", "chebyshev"] = "bessel",
+        power: int = 6,
+    ) -> None:
+        super().__init__()
+        if kind not in ("bessel", "gaussian", "chebyshev"):
+            raise ValueError(f"no radial basis '{kind}'; the bases are bessel, gaussian, chebyshev")
+        if number < 1:
+            raise ValueError(f"a radial basis of {number} functions; at least 1 is needed")
+        self.envelope = Envelope(cutoff, power)
+        self.cutoff, self.number, self.kind = float(cutoff), int(number), kind
+        nodes, weights = np.polynomial.legendre.leggauss(32 + 8 * number)
+        r = torch.from_numpy(nodes + 1) * (self.cutoff / 2)
+        density = torch.from_numpy(weights) / 2
+        values = self._functions(r) * self.envelope(r).unsqueeze(-1)
+        # Kept in float64 whatever the module's dtype becomes; cast on use.
+        self._factors = (density @ values.square()).rsqrt()
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """[...] Å -> [..., B]."""
+        factors = self._factors.to(distances)
+        return self._functions(distances) * (self.envelope(distances).unsqueeze(-1) * factors)
+
+    def _functions(self, r: Tensor) -> Tensor:
+        x = r.unsqueeze(-1) / self.cutoff
+        counts = torch.arange(self.number, dtype=r.dtype, device=r.device)
+        if self.kind == "bessel":
+            return _sinc(x * (counts + 1) * math.pi) * (counts + 1)
+        if self.kind == "gaussian":
+            spacing = 1 / max(self.number - 1, 1)
+            return torch.exp(-(((x - counts * spacing) / spacing) ** 2) / 2)
+        return _chebyshev(2 * x.squeeze(-1) - 1, self.number)
+
+    def extra_repr(self) -> str:
+        return f"{self.number} {self.kind} functions to {self.cutoff} Å"
+
+
+def _sinc(x: Tensor) -> Tensor:
+    """sin(x)/x by its series near zero, where every derivative of the quotient would be 0/0."""
+    near = x.abs() < 0.5
+    away = torch.where(near, torch.ones_like(x), x)
+    square = torch.where(near, x, torch.zeros_like(x)).square()
+    series = torch.ones_like(x)
+    for k in (156, 110, 72, 42, 20, 6):  # 2n(2n+1) from n = 6 down to 1: the next term is below 1e-16
+        series = 1 - square / k * series
+    return torch.where(near, series, torch.sin(away) / away)
+
+
+def _chebyshev(x: Tensor, number: int) -> Tensor:
+    values = [torch.ones_like(x), x]
+    while len(values) < number:
+        values.append(2 * x * values[-1] - values[-2])
+    return torch.stack(values[:number], dim=-1)
+
+
+class RadialNetwork(nn.Module):
+    """A small network of the distance whose last hidden layer gives the radial functions R of a convolution.
+
+    No layer has a bias and the activation keeps zero: with an input that vanishes at the cutoff to second
+    order, so do the outputs.
+
+    Args:
+        number: input size, the number of basis functions.
+        hidden: sizes of the hidden layers; the last one is the number of radial functions.
+
+    Raises:
+        ValueError: when there is no hidden layer.
+    """
+
+    def __init__(self, number: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        if not hidden:
+            raise ValueError("a radial network needs at least one hidden layer")
+        sizes = [number, *hidden]
+        self.weights = nn.ParameterList(
+            [nn.Parameter(torch.randn(a, b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        )
+        self.activation = Activation("silu")
+        self.number_out = sizes[-1]
+
+    def forward(self, basis: Tensor) -> Tensor:
+        """[E, number] -> [E, hidden[-1]]."""
+        for weight in self.weights:
+            basis = self.activation(basis @ (weight / math.sqrt(weight.shape[0])))
+        return basis

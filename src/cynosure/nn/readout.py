@@ -1,0 +1,36 @@
+"""From features of a node to the numbers that leave the network."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from cynosure.nn.gate import Gate
+from cynosure.nn.linear import Linear
+from cynosure.o3 import Irreps
+
+
+class Readout(nn.Module):
+    """A linear map to the output irreps, with a gated hidden layer before it if asked.
+
+    Args:
+        irreps_in: irreps of the features.
+        irreps_out: irreps of the output, `0e` for an energy.
+        hidden: irreps of the hidden layer; None for a purely linear readout.
+    """
+
+    def __init__(
+        self, irreps_in: Irreps | str, irreps_out: Irreps | str = "0e", hidden: Irreps | str | None = None
+    ):
+        super().__init__()
+        self.irreps_in, self.irreps_out = Irreps(irreps_in), Irreps(irreps_out)
+        if hidden is None:
+            self.layers = nn.Sequential(Linear(self.irreps_in, self.irreps_out))
+        else:
+            gate = Gate(hidden)
+            self.layers = nn.Sequential(
+                Linear(self.irreps_in, gate.irreps_in), gate, Linear(gate.irreps_out, self.irreps_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., irreps_in.dim] -> [..., irreps_out.dim]."""
+        return self.layers(x)
