@@ -1,0 +1,25 @@
+"""Interatomic potentials: networks that give energies, and everything that follows from an energy."""
+
+from cynosure.potentials.base import OUTPUTS, Calibration, Potential, PotentialConfig
+from cynosure.potentials.config import Config, parse
+from cynosure.potentials.model_file import load, read_header, save, write_atomically
+from cynosure.potentials.nequip import NequIP, NequIPConfig
+from cynosure.potentials.registry import MODELS, build, resolve
+
+__all__ = [
+    "MODELS",
+    "OUTPUTS",
+    "Calibration",
+    "Config",
+    "NequIP",
+    "NequIPConfig",
+    "Potential",
+    "PotentialConfig",
+    "build",
+    "load",
+    "parse",
+    "read_header",
+    "resolve",
+    "save",
+    "write_atomically",
+]

@@ -1,0 +1,66 @@
+"""Everything that follows from the energy by one derivative with respect to the edge vectors.
+
+With g_e = ∂E/∂r_e for the edge e = (i <- j), r_e = r_j + S·cell − r_i:
+
+    forces   F_i = Σ_{e: i receives} g_e − Σ_{e: i sends} g_e
+    virials  W_i = −Σ_{e: i receives} r_e ⊗ g_e
+    stress   σ   = sym(Σ_e r_e ⊗ g_e) / |V|
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cynosure.graph import AtomGraph
+
+
+def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) -> Tensor:
+    """[E, 3] eV/Å: the derivative of Σ energies with respect to each edge vector.
+
+    Args:
+        energies: any shape, eV, computed from `vectors`.
+        vectors: [E, 3] Å, a leaf that requires a gradient.
+        differentiable: keep the graph, so that the result can be differentiated again.
+
+    Raises:
+        RuntimeError: when the energies do not depend on the vectors: a missing derivative is a mistake in a
+            model and must never read as zero force.
+    """
+    if vectors.shape[0] == 0:
+        return torch.zeros_like(vectors)
+    gradient = None
+    if energies.requires_grad:
+        (gradient,) = torch.autograd.grad(
+            energies.sum(), vectors, create_graph=differentiable, allow_unused=True
+        )
+    if gradient is None:
+        raise RuntimeError(
+            "the energy does not depend on the edge vectors, so it has no forces; check the model"
+        )
+    return gradient
+
+
+def forces(graph: AtomGraph, gradient: Tensor) -> Tensor:
+    """[N, 3] eV/Å from the edge gradient [E, 3]."""
+    total = gradient.new_zeros(graph.num_atoms, 3)
+    return total.index_add(0, graph.receivers, gradient).index_add(0, graph.senders, gradient, alpha=-1)
+
+
+def virials(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
+    """[N, 3, 3] eV: the virial of each atom, from the edges that it receives."""
+    products = vectors.unsqueeze(2) * gradient.unsqueeze(1)
+    return -gradient.new_zeros(graph.num_atoms, 3, 3).index_add(0, graph.receivers, products)
+
+
+def stress(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
+    """[S, 3, 3] eV/Å³, symmetric, positive under tension; NaN for a structure whose cell has no volume."""
+    products = vectors.unsqueeze(2) * gradient.unsqueeze(1)
+    edge_structure = graph.structure.index_select(0, graph.receivers)
+    total = gradient.new_zeros(graph.num_structures, 3, 3).index_add(0, edge_structure, products)
+    symmetric = (total + total.transpose(1, 2)) / 2
+    volume = graph.volume
+    # A finite stand-in first: NaN in a branch that `where` drops would still reach the gradient.
+    solid = (volume > 0).view(-1, 1, 1)
+    safe = torch.where(volume > 0, volume, torch.ones_like(volume)).to(gradient.dtype).view(-1, 1, 1)
+    return torch.where(solid, symmetric / safe, torch.full_like(symmetric, torch.nan))

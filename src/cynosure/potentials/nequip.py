@@ -1,0 +1,213 @@
+"""The NequIP family (Batzner et al. 2022, Nature Communications 13, 2453)."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from cynosure.graph import AtomGraph
+from cynosure.nn import Convolution, Gate, LayerNorm, Linear, RadialBasis, Readout, layout
+from cynosure.nn.linear import is_invariant
+from cynosure.o3 import Irrep, Irreps, spherical_harmonics
+from cynosure.potentials.base import Calibration, Potential, PotentialConfig
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class NequIPConfig(PotentialConfig):
+    """Settings of the NequIP architecture.
+
+    Attributes:
+        layers: convolutions.
+        l_max: largest degree of features and edge harmonics; 0 gives the invariant baseline.
+        parity: `True` features of both parities for each l; `"natural"` only parity (−1)^l; `False` SO(3)
+            features without a parity label (such a model cannot be promised invariant under reflection).
+        channels: channels of every irrep, or one number per l from 0 to l_max.
+        radial_basis: `bessel`, `gaussian` or `chebyshev`.
+        num_basis: number of radial basis functions.
+        envelope_power: p of the polynomial cutoff.
+        radial_hidden: hidden layers of each convolution's radial network; the last is its number of radial
+            functions.
+        self_connection: add to each convolution a species-dependent linear map of the features before it.
+        layer_norm: normalise the features after each layer but the last.
+        readout_hidden: channels of a hidden layer in the readout; 0 for a linear readout.
+    """
+
+    model: Literal["nequip"] = "nequip"
+    layers: int = Field(default=3, ge=1, le=64)
+    l_max: int = Field(default=2, ge=0, le=10)
+    parity: bool | Literal["natural"] = "natural"
+    channels: Channels | tuple[Channels, ...] = 32
+    radial_basis: Literal["bessel", "gaussian", "chebyshev"] = "bessel"
+    num_basis: int = Field(default=8, ge=1, le=512)
+    envelope_power: int = Field(default=6, ge=3, le=64)
+    radial_hidden: tuple[Channels, ...] = Field(default=(32, 16), min_length=1, max_length=16)
+    self_connection: bool = True
+    layer_norm: bool = False
+    readout_hidden: int = Field(default=0, ge=0, le=4096)
+
+    def channels_of(self, l: int) -> int:
+        """Channels of the irreps of degree l."""
+        return self.channels if isinstance(self.channels, int) else self.channels[l]
+
+    def parities_of(self, l: int) -> tuple[int, ...]:
+        """Parity labels of the feature irreps of degree l, natural parity first."""
+        natural = (-1) ** l
+        if self.parity is False:
+            return (0,)
+        return (natural,) if self.parity == "natural" else (natural, -natural)
+
+    @model_validator(mode="after")
+    def _one_count_per_degree(self) -> NequIPConfig:
+        if not isinstance(self.channels, int) and len(self.channels) != self.l_max + 1:
+            raise ValueError(
+                f"'channels' has {len(self.channels)} numbers; l_max {self.l_max} needs {self.l_max + 1}, "
+                "or one for all"
+            )
+        return self
+
+
+class Interaction(nn.Module):
+    """One layer: convolution, plus the species-dependent self-connection, then a gate.
+
+    Args:
+        irreps_in: irreps of the features.
+        irreps_edge: irreps of the edge harmonics.
+        irreps_out: irreps wanted after the layer, each within reach of one convolution.
+        config: the architecture.
+        num_species: number of species.
+        avg_neighbours: mean number of edges per atom.
+    """
+
+    def __init__(
+        self,
+        irreps_in: Irreps,
+        irreps_edge: Irreps,
+        irreps_out: Irreps,
+        config: NequIPConfig,
+        num_species: int,
+        avg_neighbours: float,
+    ) -> None:
+        super().__init__()
+        self.gate = Gate(irreps_out)
+        self.irreps_in, self.irreps_out = irreps_in, irreps_out
+        self.convolution = Convolution(
+            irreps_in,
+            irreps_edge,
+            self.gate.irreps_in,
+            num_basis=config.num_basis,
+            radial_hidden=config.radial_hidden,
+            avg_neighbours=avg_neighbours,
+        )
+        # The self-connection feeds the blocks whose irrep the input has; the others hold the message alone.
+        present = {ir for _, ir in irreps_in}
+        self._fed = [ir in present for _, ir in self.gate.irreps_in]
+        self.self_connection = None
+        if config.self_connection:
+            fed = [block for block, is_fed in zip(self.gate.irreps_in, self._fed, strict=True) if is_fed]
+            self.self_connection = Linear(irreps_in, Irreps(fed), num_species=num_species)
+
+    def forward(
+        self, x: Tensor, species: Tensor, harmonics: Tensor, basis: Tensor, graph: AtomGraph
+    ) -> Tensor:
+        """[N, irreps_in.dim] -> [N, irreps_out.dim]."""
+        message = self.convolution(x, harmonics, basis, graph.receivers, graph.senders)
+        if self.self_connection is not None:
+            own = iter(layout.split(self.self_connection.irreps_out, self.self_connection(x, species)))
+            blocks = layout.split(self.gate.irreps_in, message)
+            # Two independent unit-variance terms: /√2 keeps the variance of their sum at one.
+            message = layout.join(
+                [
+                    (block + next(own)) / math.sqrt(2) if fed else block
+                    for block, fed in zip(blocks, self._fed, strict=True)
+                ]
+            )
+        return self.gate(message)
+
+
+class NequIP(Potential):
+    """Equivariant message passing with gated nonlinearities and a linear readout of atomic energies.
+
+    1. Each atom starts with learned scalars of its species; each edge gets spherical harmonics of its direction
+       and a radial basis of its length.
+    2. Each layer is an `Interaction`. Its irreps are those of the settings that the layer can reach; the last
+       layer keeps the invariant scalars only.
+    3. The readout maps these to one energy per atom.
+    """
+
+    config: NequIPConfig
+
+    def __init__(self, config: NequIPConfig, calibration: Calibration) -> None:
+        super().__init__(config, calibration)
+        edge_parity = 0 if config.parity is False else -1
+        self.irreps_edge = Irreps.spherical_harmonics(config.l_max, p=edge_parity)
+        self.basis = RadialBasis(config.cutoff, config.num_basis, config.radial_basis, config.envelope_power)
+        irreps = Irreps([(config.channels_of(0), Irrep(0, config.parities_of(0)[0]))])
+        self.embedding = nn.Parameter(torch.randn(len(calibration.species), irreps.dim))
+        self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
+        for number in range(config.layers):
+            l_max = 0 if number == config.layers - 1 else config.l_max
+            irreps_out = self._reachable(irreps, l_max)
+            if number == config.layers - 1:
+                irreps_out = Irreps([(mul, ir) for mul, ir in irreps_out if is_invariant(ir)])
+            self.layers.append(
+                Interaction(
+                    irreps,
+                    self.irreps_edge,
+                    irreps_out,
+                    config,
+                    len(calibration.species),
+                    calibration.avg_neighbours,
+                )
+            )
+            if config.layer_norm and number < config.layers - 1:
+                self.norms.append(LayerNorm(irreps_out))
+            irreps = irreps_out
+        hidden = [(config.readout_hidden, irreps[0][1])] if config.readout_hidden else None
+        self.readout = Readout(
+            irreps, Irreps([(1, irreps[0][1])]), None if hidden is None else Irreps(hidden)
+        )
+
+    def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
+        """[N] dimensionless; see `Potential.atomic_energies`."""
+        harmonics = spherical_harmonics(list(range(self.config.l_max + 1)), vectors)
+        basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
+        x = self.embedding.index_select(0, species)
+        for number, layer in enumerate(self.layers):
+            x = layer(x, species, harmonics, basis, graph)
+            if number < len(self.norms):
+                x = self.norms[number](x)
+        return self.readout(x).squeeze(-1)
+
+    @torch.no_grad()
+    def normalise(self, graph: AtomGraph) -> None:
+        """Rescale each convolution so that its messages have unit mean square on `graph`, layer after layer.
+
+        The analytic factor takes neighbours for independent; those of one species start with equal features, so
+        that in a dense environment messages would grow by an order of magnitude from layer to layer.
+        """
+
+        def rescale(convolution: Convolution, _: object, message: Tensor) -> Tensor:
+            size = message.square().mean().sqrt()
+            if not float(size) > 0:  # no edges: nothing to go by
+                return message
+            convolution.normaliser /= size
+            return message / size
+
+        convolutions = [module for module in self.modules() if isinstance(module, Convolution)]
+        handles = [convolution.register_forward_hook(rescale) for convolution in convolutions]
+        try:
+            self(graph, ("energy",))
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _reachable(self, irreps_in: Irreps, l_max: int) -> Irreps:
+        """The irreps of the settings that one convolution of `irreps_in` can reach, by degree."""
+        reach = {ir for _, a in irreps_in for _, b in self.irreps_edge for ir in a * b}
+        wanted = [(l, Irrep(l, p)) for l in range(l_max + 1) for p in self.config.parities_of(l)]
+        return Irreps([(self.config.channels_of(l), ir) for l, ir in wanted if ir in reach])

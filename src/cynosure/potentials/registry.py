@@ -1,0 +1,121 @@
+"""The architectures by name, and how one is built from settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from ase.data import atomic_numbers, chemical_symbols
+
+from cynosure.graph import AtomGraph
+from cynosure.potentials.base import Calibration, Potential, PotentialConfig
+from cynosure.potentials.config import parse
+from cynosure.potentials.nequip import NequIP, NequIPConfig
+
+
+class Architecture(NamedTuple):
+    config: type[PotentialConfig]
+    potential: type[Potential]
+
+
+# To add a model: its file in this folder, and one line here.
+MODELS: dict[str, Architecture] = {
+    "nequip": Architecture(NequIPConfig, NequIP),
+}
+DEFAULT_MODEL = "nequip"
+
+
+def resolve(config: Mapping[str, Any]) -> PotentialConfig:
+    """Settings with every default filled in; `{}` is the default model.
+
+    Raises:
+        ValueError: an unknown model, key or value; the message names the nearest valid one.
+    """
+    name = config.get("model", DEFAULT_MODEL)
+    if name not in MODELS:
+        raise ValueError(f"no model '{name}'; the models are {', '.join(MODELS)}")
+    return parse(MODELS[name].config, {**config, "model": name}, where="model.")
+
+
+def build(
+    config: Mapping[str, Any],
+    species: Sequence[str | int],
+    *,
+    e0s: Mapping[str | int, float] | None = None,
+    e0_kind: Literal["fitted", "isolated", "given"] = "fitted",
+    scale: float | Mapping[str | int, float] = 1.0,
+    shift: float | Mapping[str | int, float] = 0.0,
+    avg_neighbours: float = 1.0,
+    example: AtomGraph | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """Build a potential with fresh weights.
+
+    Args:
+        config: settings of the architecture, such as `{"model": "nequip", "layers": 4, "channels": 64}`.
+        species: elements the model is to know, as symbols or atomic numbers.
+        e0s: eV by species; zero if None.
+        e0_kind: see `Calibration`.
+        scale: eV per unit of network output, one number or by species.
+        shift: eV per atom, one number or by species.
+        avg_neighbours: mean number of neighbours within the cutoff.
+        example: a typical batch of the data; with it, the fresh network's features are brought to unit variance
+            (`Potential.normalise`).
+        seed: of the initial weights; the global random state is left as it was.
+        dtype: of the weights, float32 or float64.
+
+    Raises:
+        ValueError: an unknown model, key, value or element, or an element without its E0.
+    """
+    resolved = resolve(config)
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"a potential computes in float32 or float64, not {dtype}")
+    numbers = tuple(sorted({_number(element) for element in species}))
+    if not numbers:
+        raise ValueError("a potential needs at least one element; give species=['Si'] or the like")
+    calibration = parse(
+        Calibration,
+        {
+            "species": numbers,
+            "e0s": _by_species("e0s", 0.0 if e0s is None else e0s, numbers),
+            "e0_kind": e0_kind,
+            "scale": _by_species("scale", scale, numbers),
+            "shift": _by_species("shift", shift, numbers),
+            "avg_neighbours": avg_neighbours,
+        },
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = assemble(resolved, calibration).to(dtype)
+    if example is not None:
+        model.normalise(example)
+    return model
+
+
+def assemble(config: PotentialConfig, calibration: Calibration) -> Potential:
+    """The module for settings that are already validated."""
+    return MODELS[config.model].potential(config, calibration)
+
+
+def _number(element: str | int) -> int:
+    if isinstance(element, str):
+        if element not in atomic_numbers or element == "X":
+            raise ValueError(f"no element '{element}'; give chemical symbols such as 'Si'")
+        return atomic_numbers[element]
+    if not 0 < int(element) < len(chemical_symbols):
+        raise ValueError(f"no element with atomic number {element}")
+    return int(element)
+
+
+def _by_species(
+    name: str, value: float | Mapping[str | int, float], numbers: tuple[int, ...]
+) -> tuple[float, ...]:
+    if not isinstance(value, Mapping):
+        return (float(value),) * len(numbers)
+    given = {_number(element): float(number) for element, number in value.items()}
+    missing = [chemical_symbols[z] for z in numbers if z not in given]
+    if missing:
+        raise ValueError(f"'{name}' has no value for {', '.join(missing)}")
+    return tuple(given[z] for z in numbers)
