@@ -1,0 +1,240 @@
+"""A potential as an ASE calculator, for everything that ASE can drive."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator as AseCalculator
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
+from ase.data import chemical_symbols, covalent_radii
+from ase.stress import full_3x3_to_voigt_6_stress
+from torch import Tensor
+
+from cynosure.deploy.skin import Edges, SkinNeighbours
+from cynosure.graph import AtomGraph
+from cynosure.graph.neighbours import MIN_DISTANCE
+from cynosure.potentials import Potential, load
+
+# What ASE calls a derivative, and what the model calls it.
+_DERIVATIVES = {"forces": "forces", "stress": "stress", "stresses": "virials"}
+
+
+class Calculator(AseCalculator):
+    """The ASE calculator of a Cynosure potential.
+
+    It gives `energy`, `free_energy` (the same number, eV), `energies` [N] (eV), `forces` [N, 3] (eV/Å),
+    `stress` [6] (eV/Å³, Voigt order xx yy zz yz xz xy, positive under tension) and `stresses` [N, 6]
+    (eV/Å³, the stress that each atom carries: −W_i/V with W_i = −Σ_{i receives} r ⊗ ∂E/∂r, symmetrised; they
+    sum to `stress`).
+
+    Nothing is computed that nobody asks for: an energy alone takes no derivative. What was asked of the
+    last structure is expected of the next one, so that a driver that asks for the energy and then for the
+    forces pays for one evaluation a step. The neighbour list is kept with a skin between calls.
+
+    Args:
+        model_or_path: a potential, or the path of a model file. A potential is used as it is, and never
+            changed: where the device or the precision asked for differs, a copy is made.
+        device: where to evaluate; by default where the potential is, and the CPU for a file.
+        dtype: `torch.float32` or `torch.float64` (or their names); by default the model's own.
+        skin: how much further than the cutoff the kept neighbour list reaches, Å; zero keeps none.
+
+    Attributes:
+        model: the potential that is evaluated.
+
+    Raises:
+        ValueError: for an unknown dtype, a bad model file, a negative skin; when calculating, for an element
+            the model does not know, no atoms at all, a position that is not finite, two atoms on one spot.
+        FileNotFoundError: if there is no such file.
+        ase.calculators.calculator.PropertyNotImplementedError: when stress is asked of a structure whose
+            cell has no volume.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
+    # The model reads neither, so they must not throw a result away.
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        model_or_path: Potential | str | Path,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | str | None = None,
+        skin: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.model = as_potential(model_or_path, device, dtype)
+        if self.model is not model_or_path:
+            self.model.requires_grad_(False)  # ours alone, and nothing will train it: autograd has less to keep
+        self._neighbours = SkinNeighbours(self.model.cutoff, skin, self.model.device)
+        self._edges: Edges | None = None
+        self._numbers = np.zeros(0, dtype=np.int64)
+        self._number_tensor = torch.zeros(0, dtype=torch.int64)
+        self._structure_tensor = torch.zeros(0, dtype=torch.int64)
+        self._asked: set[str] = set()
+        self._asked_before: set[str] = set()
+        self._ever_asked: set[str] = set()
+
+    @property
+    def neighbour_list_builds(self) -> int:
+        """How many neighbour lists have been built: far fewer than calls, where the skin does its work."""
+        return self._neighbours.builds
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate the model and add to `self.results` what `properties` names (see ASE)."""
+        super().calculate(atoms, list(properties), list(system_changes))
+        if self.atoms is None:
+            raise ValueError("the calculator has no atoms: give them to it, or attach it with atoms.calc = …")
+        if system_changes:
+            self.results = {}
+            self._asked_before, self._asked = self._asked, set()
+        self._asked.update(properties)
+        self._ever_asked.update(properties)
+        has_volume = abs(self.atoms.cell.volume) > 0
+        if not has_volume and {"stress", "stresses"} & set(properties):
+            raise PropertyNotImplementedError(
+                "a stress needs a volume, and the cell of this structure has none: "
+                "set three lattice vectors (atoms.cell), or leave the stress out"
+            )
+        graph = self._graph(self.atoms)
+        outputs = self._outputs(has_volume)
+        self.results.update(_results(self.model(graph, outputs=outputs), self.atoms.cell.volume))
+
+    def closest_contact(self) -> tuple[float, int, int]:
+        """The most crowded pair of the structure evaluated last.
+
+        Returns:
+            its distance in units of the sum of the two covalent radii, and its two atoms. A distance of
+            infinity (and atoms −1, −1) if there is no pair within the cutoff.
+        """
+        edges = self._edges
+        if edges is None or edges.distances.numel() == 0:
+            return float("inf"), -1, -1
+        radii = torch.as_tensor(covalent_radii[self._numbers], device=edges.distances.device)
+        bond = radii.index_select(0, edges.receivers) + radii.index_select(0, edges.senders)
+        ratio, e = torch.min(edges.distances / bond, dim=0)
+        return float(ratio), int(edges.receivers[e]), int(edges.senders[e])
+
+    def _outputs(self, has_volume: bool) -> tuple[str, ...]:
+        """The model's outputs to ask for. Beside one derivative the others cost next to nothing."""
+        wanted = (self._asked | self._asked_before) & _DERIVATIVES.keys()
+        if not wanted:
+            return ("energy", "energies")
+        wanted |= self._ever_asked & _DERIVATIVES.keys()
+        if not has_volume:
+            wanted -= {"stress", "stresses"}
+        return ("energy", "energies", *(_DERIVATIVES[name] for name in _DERIVATIVES if name in wanted))
+
+    def _graph(self, atoms: Atoms) -> AtomGraph:
+        self._take_species(atoms)
+        positions = np.array(atoms.positions, dtype=np.float64)
+        cell = np.array(atoms.cell.array, dtype=np.float64)
+        pbc = np.array(atoms.pbc, dtype=bool)
+        edges = self._neighbours.edges(positions, cell, pbc)
+        _refuse_same_spot(edges)
+        self._edges = edges
+        device = self._neighbours.device
+        return AtomGraph(
+            atomic_numbers=self._number_tensor,
+            positions=torch.from_numpy(positions).to(device),
+            cell=torch.from_numpy(cell).to(device).unsqueeze(0),
+            pbc=torch.from_numpy(pbc).to(device).unsqueeze(0),
+            receivers=edges.receivers,
+            senders=edges.senders,
+            shifts=edges.shifts,
+            structure=self._structure_tensor,
+            sender_order=edges.sender_order,
+        )
+
+    def _take_species(self, atoms: Atoms) -> None:
+        """Check the elements, and keep what depends on them alone until they change."""
+        if np.array_equal(atoms.numbers, self._numbers) and len(atoms) > 0:
+            return
+        if len(atoms) == 0:
+            raise ValueError("this structure has no atoms; give at least one")
+        unknown = sorted(set(atoms.numbers.tolist()) - set(self.model.species))
+        if unknown:
+            known = _symbols(self.model.species)
+            raise ValueError(f"the model does not know {_symbols(unknown)}; it was built for {known}")
+        self._numbers = np.array(atoms.numbers, dtype=np.int64)
+        device = self._neighbours.device
+        self._number_tensor = torch.from_numpy(self._numbers).to(device)
+        self._structure_tensor = torch.zeros(len(atoms), dtype=torch.int64, device=device)
+
+
+def as_potential(
+    model_or_path: Potential | str | Path,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
+) -> Potential:
+    """A potential from a potential or a model file, on this device and in this precision.
+
+    The potential given is never changed: it is returned as it is where nothing differs, and copied where
+    something does.
+
+    Raises:
+        ValueError: if the dtype is neither float32 nor float64, or the file is no good.
+        FileNotFoundError: if there is no such file.
+    """
+    dtype = _as_dtype(dtype)
+    if not isinstance(model_or_path, torch.nn.Module):
+        return load(model_or_path, device="cpu" if device is None else device, dtype=dtype)
+    device = model_or_path.device if device is None else torch.device(device)
+    dtype = model_or_path.dtype if dtype is None else dtype
+    if device == model_or_path.device and dtype == model_or_path.dtype:
+        return model_or_path
+    return copy.deepcopy(model_or_path).to(device=device, dtype=dtype)
+
+
+def _as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    known = {"float32": torch.float32, "float64": torch.float64}
+    if dtype is None or dtype in known.values():
+        return dtype  # type: ignore[return-value]
+    if dtype in known:
+        return known[str(dtype)]
+    raise ValueError(f"the precision '{dtype}' is not supported; use {' or '.join(known)}")
+
+
+def _refuse_same_spot(edges: Edges) -> None:
+    if edges.distances.numel() == 0:
+        return
+    nearest, e = torch.min(edges.distances, dim=0)
+    if float(nearest) < MIN_DISTANCE:
+        i, j = int(edges.receivers[e]), int(edges.senders[e])
+        raise ValueError(
+            f"atoms {i} and {j} are on one spot ({float(nearest):.1e} Å apart, periodic images counted): "
+            "remove one of them or correct the positions or the cell"
+        )
+
+
+def _results(outputs: dict[str, Tensor], volume: float) -> dict[str, float | np.ndarray]:
+    """The model's outputs for one structure as ASE names, shapes and signs them."""
+    energy = float(outputs["energy"].detach())
+    results: dict[str, float | np.ndarray] = {
+        "energy": energy,
+        "free_energy": energy,
+        "energies": _array(outputs["energies"]),
+    }
+    if "forces" in outputs:
+        results["forces"] = _array(outputs["forces"])
+    if "stress" in outputs:
+        results["stress"] = full_3x3_to_voigt_6_stress(_array(outputs["stress"])[0])
+    if "virials" in outputs:
+        results["stresses"] = full_3x3_to_voigt_6_stress(-_array(outputs["virials"]) / abs(volume))
+    return results
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().to(device="cpu", dtype=torch.float64).numpy()
+
+
+def _symbols(numbers: Sequence[int]) -> str:
+    return ", ".join(chemical_symbols[z] if z < len(chemical_symbols) else f"Z={z}" for z in numbers)

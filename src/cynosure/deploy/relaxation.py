@@ -1,0 +1,151 @@
+"""Relaxing a structure, and its cell, to the nearest minimum of a potential's energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms, units
+from ase.filters import FrechetCellFilter
+from ase.io import write
+from ase.io.formats import UnknownFileTypeError, filetype
+from ase.optimize import LBFGS
+
+from cynosure.deploy.calculator import Calculator
+from cynosure.deploy.trajectory import frozen
+from cynosure.potentials import Potential
+
+# A step is never longer than this, Å: far from the minimum the quadratic model is worth little.
+_LONGEST_STEP = 0.1
+
+
+@dataclass(frozen=True)
+class RelaxStep:
+    """Where a relaxation stands.
+
+    Attributes:
+        step: number of the step, from 0.
+        energy: eV.
+        fmax: the largest force on an atom that is free to move, eV/Å.
+        stress: the largest stress component, GPa; NaN where the cell has no volume.
+        volume: Å³; zero where there is none.
+    """
+
+    step: int
+    energy: float
+    fmax: float
+    stress: float
+    volume: float
+
+
+@dataclass(frozen=True)
+class RelaxResult:
+    """What a relaxation leaves behind.
+
+    Attributes:
+        atoms: the relaxed structure, with its energy, forces and stress.
+        converged: whether forces (and stress, with the cell) came below the limit.
+        before: the structure as it was given.
+        after: the structure as it was left.
+        out: the file it was written to, if any.
+    """
+
+    atoms: Atoms
+    converged: bool
+    before: RelaxStep
+    after: RelaxStep
+    out: Path | None = None
+
+
+def relax(
+    model: Potential | Calculator | str | Path,
+    atoms: Atoms,
+    cell: bool = False,
+    fmax: float = 0.01,
+    steps: int = 500,
+    out: str | Path | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | str | None = None,
+    on_step: Callable[[RelaxStep], None] | None = None,
+) -> RelaxResult:
+    """Relax positions, and with `cell` the lattice vectors too, by ASE's L-BFGS.
+
+    The cell moves in the logarithm of its strain (ASE's `FrechetCellFilter`), so that its forces are the
+    exact derivatives of the energy that is minimised.
+
+    Args:
+        model: a potential, the path of a model file, or a calculator.
+        atoms: the structure; it is not changed. Its constraints are obeyed.
+        cell: relax the lattice vectors as well, all six strains, at zero pressure.
+        fmax: largest force allowed on any atom, eV/Å; with `cell` also the bound of V·stress/N, eV.
+        steps: give up after so many steps.
+        out: file for the relaxed structure, its format named by the extension. It is written whether or not
+            the relaxation converged.
+        device: see `Calculator`.
+        dtype: see `Calculator`.
+        on_step: called with each step as it is made.
+
+    Raises:
+        ValueError: for settings that make no sense, or an energy that stops being finite.
+        FileNotFoundError: if the folder of `out` is not there.
+    """
+    _check_settings(atoms, cell, fmax, steps, out)
+    moving = atoms.copy()
+    moving.calc = model if isinstance(model, Calculator) else Calculator(model, device=device, dtype=dtype)
+    target = FrechetCellFilter(moving) if cell else moving
+    # ASE's annotations leave out what its documentation allows: a filter, and no log.
+    optimiser = LBFGS(target, maxstep=_LONGEST_STEP, logfile=None)  # pyright: ignore[reportArgumentType]
+    history: list[RelaxStep] = []
+
+    reached = False
+    for reached in optimiser.irun(fmax=fmax, steps=steps):  # noqa: B007
+        state = _state(moving, optimiser.nsteps)
+        if not (math.isfinite(state.energy) and math.isfinite(state.fmax)):
+            raise ValueError(
+                f"at step {state.step} the energy or a force is not finite: the structure has left what the "
+                "model knows; start nearer to the minimum"
+            )
+        history = [history[0] if history else state, state]
+        if on_step is not None:
+            on_step(state)
+    relaxed = frozen(moving)
+    if out is not None:
+        write(str(out), relaxed)
+    return RelaxResult(relaxed, bool(reached), history[0], history[-1], None if out is None else Path(out))
+
+
+def _state(atoms: Atoms, step: int) -> RelaxStep:
+    fmax = float(np.sqrt((atoms.get_forces() ** 2).sum(axis=1).max()))
+    volume, stress = abs(atoms.cell.volume), math.nan
+    if volume > 0:
+        stress = float(np.abs(atoms.get_stress(apply_constraint=False)).max()) / units.GPa
+    return RelaxStep(step, float(atoms.get_potential_energy()), fmax, stress, volume)
+
+
+def _check_settings(atoms: Atoms, cell: bool, fmax: float, steps: int, out: str | Path | None) -> None:
+    """Refuse settings that make no sense, before anything is computed."""
+    if len(atoms) == 0:
+        raise ValueError("this structure has no atoms; give at least one")
+    if not (fmax > 0 and math.isfinite(fmax)):
+        raise ValueError(f"fmax is {fmax} eV/Å; a positive force was expected")
+    if steps < 0:
+        raise ValueError(f"steps is {steps}; at least 0 was expected")
+    if cell and not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
+        raise ValueError(
+            "to relax the cell, it must be periodic in all three directions; "
+            f"this structure has pbc {atoms.pbc.tolist()}: leave --cell out"
+        )
+    if out is None:
+        return
+    if not Path(out).parent.is_dir():
+        raise FileNotFoundError(f"{out}: the folder {Path(out).parent} is not there; make it first")
+    try:
+        filetype(str(out), read=False)
+    except UnknownFileTypeError:
+        raise ValueError(
+            f"{out}: no known format has this extension; .extxyz, .traj, .cif or .vasp will do"
+        ) from None
