@@ -250,7 +250,7 @@ def _coupling_paths(rank: int) -> dict[int, np.ndarray]:
 
 
 def _orthonormal_columns(projector: np.ndarray) -> np.ndarray:
-    """[rank, n]: the columns of an [n, n] projector by Gram-Schmidt, without those that depend on earlier ones."""
+    """[rank, n]: the columns of an [n, n] projector, orthonormalised in order, dependent ones left out."""
     kept = np.zeros((0, len(projector)))
     for column in projector.T:
         residual = column - kept.T @ (kept @ column)

@@ -11,8 +11,6 @@ times the azimuth. In the complex basis |m⟩, which a rotation by θ about y mu
 The factor (−i)^l makes every Clebsch-Gordan coefficient real. Order and phase are those of e3nn.
 """
 
-# ruff: noqa: E741 (l is the field's own name for a degree)
-
 from __future__ import annotations
 
 import functools

@@ -40,7 +40,7 @@ class Irrep:
         ValueError: l is not an integer ≥ 0, or p is not one of −1, 0, 1.
     """
 
-    l: int  # noqa: E741 (the field's own name)
+    l: int
     p: int
 
     def __post_init__(self) -> None:
@@ -221,16 +221,13 @@ class Irreps:
             keep: irreps to keep (multiplicities are ignored), or a predicate of an irrep; None keeps all.
             lmax: the highest degree to keep; None sets no bound.
         """
-        if keep is None:
-            allowed = lambda ir: True  # noqa: E731
-        elif callable(keep):
-            allowed = keep
-        else:
+        kept = list(self.blocks)
+        if callable(keep):
+            kept = [(mul, ir) for mul, ir in kept if keep(ir)]
+        elif keep is not None:
             wanted = {ir for _, ir in Irreps(keep)}
-            allowed = wanted.__contains__
-        return Irreps(
-            [(mul, ir) for mul, ir in self.blocks if allowed(ir) and (lmax is None or ir.l <= lmax)]
-        )
+            kept = [(mul, ir) for mul, ir in kept if ir in wanted]
+        return Irreps([(mul, ir) for mul, ir in kept if lmax is None or ir.l <= lmax])
 
     def count(self, ir: Irrep | str) -> int:
         """The multiplicity of `ir`, summed over all blocks; 0 where it does not occur."""

@@ -10,8 +10,6 @@ active and acts on column vectors, r → R r. The ways to write one:
                   polar angle β and azimuth α (from z towards x)
 """
 
-# ruff: noqa: E741 (l is the field's own name for a degree)
-
 from __future__ import annotations
 
 import operator
@@ -184,7 +182,7 @@ def random_rotation(
 
 
 def wigner_D(l: int | Irrep, matrix: Tensor) -> Tensor:
-    r"""The matrix by which a rotation or a rotoinversion acts on an irrep, in the real basis of `cynosure.o3`.
+    r"""The matrix by which a rotation or a rotoinversion acts on an irrep, in the basis of `cynosure.o3`.
 
     Y_l(R r) = D^l(R) Y_l(r), D(R1) D(R2) = D(R1 R2), D(R)ᵀ D(R) = 1, D^1(R) = R; for an irrep with parity p,
     D(−R) = p D(R).

@@ -13,8 +13,6 @@ factor that N_lm absorbs. Everything is a polynomial of the components, so every
 everywhere.
 """
 
-# ruff: noqa: E741 (l is the field's own name for a degree)
-
 from __future__ import annotations
 
 import functools
@@ -40,9 +38,10 @@ def spherical_harmonics(l: int | Sequence[int], vectors: Tensor, normalize: bool
         l: a degree ≥ 0, or a sequence of degrees in the wanted order, repeats allowed.
         vectors: [..., 3] float32 or float64, components (x, y, z); any leading shape, empty ones included.
         normalize: True takes the direction r/|r| alone. The zero vector, which has none, gives Y_0 = 1 and
-            Y_l = 0 for l > 0, with zero derivatives of every order; a vector counts as zero below a length of
-            1e-16 (float32) or 1e-151 (float64). False gives the solid harmonics |r|^l Y_l(r/|r|), polynomials
-            with finite derivatives of every order everywhere, zero included.
+            Y_l = 0 for l > 0, with zero derivatives of every order. In float32 a vector counts as zero below
+            a length of 1e-16 and may be 1e19 long (1e-151 and 1e154 in float64), so that its square is a
+            normal number. False gives the solid harmonics |r|^l Y_l(r/|r|), polynomials with finite
+            derivatives of every order everywhere, zero included.
 
     Returns:
         [..., Σ(2l + 1)] of the same dtype and device, degrees in the order of `l`, components in the real
