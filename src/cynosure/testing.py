@@ -1,16 +1,21 @@
-"""Checks that a user can run on a layer of their own."""
+"""Checks that a user can run on a layer or a potential of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import ase.build
+import numpy as np
 import torch
+from ase import Atoms
 from torch import Tensor, nn
 
+from cynosure.analysis import Deviation, finite_differences, symmetries
 from cynosure.nn import layout
 from cynosure.o3 import Irreps, random_rotation
+from cynosure.potentials import Potential
 
 
 def assert_equivariant(
@@ -79,3 +84,94 @@ def _outputs(result: Any, kinds: Sequence[Irreps]) -> list[Tensor]:
     for index, (irreps, output) in enumerate(zip(kinds, outputs, strict=True)):
         layout.check(irreps, output, f"output {index}")
     return outputs
+
+
+def contract_structures() -> dict[str, Atoms]:
+    """The structures of `PotentialContract`: disordered, so that no symmetry hides a mistake."""
+    ethanol = ase.build.molecule("CH3CH2OH")
+    ethanol.rattle(0.05, seed=1)
+    # One distorted primitive cell: two atoms, each with many images of itself and the other within the cutoff.
+    thin = ase.build.bulk("Si")
+    thin.set_cell(
+        thin.cell.array @ np.array([[1.05, 0.1, 0.0], [0.0, 0.97, 0.06], [0.04, 0.0, 1.02]]), scale_atoms=True
+    )
+    thin.rattle(0.1, seed=2)
+    slab = ase.build.fcc111("Si", (2, 1, 2), a=5.0, vacuum=6.0)
+    slab += Atoms("OH", positions=slab.positions[-1] + np.array([[0.1, 0.2, 1.6], [0.8, 0.4, 2.1]]))
+    slab.pbc = (True, True, False)
+    slab.rattle(0.1, seed=3)
+    return {"molecule": ethanol, "thin triclinic crystal": thin, "slab": slab}
+
+
+class PotentialContract:
+    """The physics that every potential obeys, as a test class to inherit (with pytest).
+
+        class TestMine(PotentialContract):
+            def make(self, species):
+                return cynosure.build({"model": "mine"}, species, dtype=torch.float64)
+
+    Every test runs by default. A model that cannot promise one names it in `exempt` with the reason, such as
+    `exempt = {"reflection": "SO(3) features carry no parity"}`.
+    """
+
+    exempt: Mapping[str, str] = {}
+
+    def make(self, species: Sequence[str]) -> Potential:
+        """A potential with random weights for these elements, in float64."""
+        raise TypeError(
+            f"{type(self).__name__} must define make(species), which returns the potential to test"
+        )
+
+    def test_rotation(self) -> None:
+        self._hold("rotation", symmetries.rotation)
+
+    def test_reflection(self) -> None:
+        self._hold("reflection", symmetries.reflection)
+
+    def test_translation(self) -> None:
+        self._hold("translation", symmetries.translation)
+
+    def test_wrapping(self) -> None:
+        self._hold("wrapping", symmetries.wrapping)
+
+    def test_permutation(self) -> None:
+        self._hold("permutation", symmetries.permutation)
+
+    def test_batch_equals_single(self) -> None:
+        self._hold("batch_equals_single", symmetries.batch_equals_single)
+
+    def test_supercell(self) -> None:
+        self._hold("supercell", symmetries.supercell)
+
+    def test_separation(self) -> None:
+        self._hold("separation", symmetries.separation)
+
+    def test_lone_atom(self) -> None:
+        self._hold("lone_atom", symmetries.lone_atom)
+
+    def test_forces(self) -> None:
+        self._hold("forces", finite_differences.forces)
+
+    def test_stress(self) -> None:
+        self._hold("stress", finite_differences.stress)
+
+    def test_smoothness(self) -> None:
+        self._hold("smoothness", finite_differences.smoothness)
+
+    def _hold(self, name: str, measure: Callable[[Potential, Atoms], list[Deviation]]) -> None:
+        structures = contract_structures()
+        model = self.make(sorted({symbol for atoms in structures.values() for symbol in atoms.symbols}))
+        found = {title: measure(model, atoms) for title, atoms in structures.items()}
+        deviations = [(title, one) for title, some in found.items() for one in some]
+        if not deviations:
+            raise AssertionError(f"{name}: nothing was measured on any structure")
+        unpromised = [one for _, one in deviations if not one.promised]
+        if name in self.exempt:
+            if not self.exempt[name].strip():
+                raise AssertionError(f"the exemption from '{name}' needs a reason")
+            return
+        if unpromised:
+            raise AssertionError(f"{name} is not promised by this model; name it in `exempt` with the reason")
+        wrong = [f"{title}: {one}" for title, one in deviations if not one.ok]
+        if wrong:
+            raise AssertionError("\n".join(wrong))
