@@ -1,6 +1,6 @@
 """Atoms as graphs: the schema, the neighbour list, and batches."""
 
-from cynosure.graph.ase import from_arrays, from_atoms
+from cynosure.graph.ase import from_arrays, from_atoms, matrix_from_voigt
 from cynosure.graph.batch import batch, select, unbatch
 from cynosure.graph.neighbours import neighbour_list
 from cynosure.graph.schema import LABEL_OWNER, LABEL_SHAPE, AtomGraph
@@ -12,6 +12,7 @@ __all__ = [
     "batch",
     "from_arrays",
     "from_atoms",
+    "matrix_from_voigt",
     "neighbour_list",
     "select",
     "unbatch",

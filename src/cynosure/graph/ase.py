@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cynosure.graph.neighbours import neighbour_list
 from cynosure.graph.schema import LABEL_OWNER, LABEL_SHAPE, AtomGraph
@@ -74,13 +74,18 @@ def from_arrays(
     )
 
 
+def matrix_from_voigt(voigt: ArrayLike) -> NDArray[np.float64]:
+    """The symmetric [3, 3] matrix of a stress in ASE's Voigt order (xx, yy, zz, yz, xz, xy)."""
+    return np.asarray(voigt, dtype=np.float64)[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
+
+
 def _label(name: str, value: ArrayLike, atoms: int) -> torch.Tensor:
     """One label with its owner's axis in front, in float64."""
     if name not in LABEL_OWNER:
         raise ValueError(f"there is no label '{name}'; the labels are {', '.join(LABEL_OWNER)}")
     array = np.array(value, dtype=np.float64)
     if name == "stress" and array.shape == (6,):
-        array = array[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]  # Voigt: xx, yy, zz, yz, xz, xy
+        array = matrix_from_voigt(array)
     expected = ((atoms,) if LABEL_OWNER[name] == "atom" else ()) + LABEL_SHAPE[name]
     if array.shape != expected:
         raise ValueError(f"label '{name}' has shape {array.shape}; {expected} was expected")
