@@ -61,17 +61,19 @@ def convolve_reference(
     3. Weight each path's rows and add them up at the receiver.
     """
     edges, nodes = receivers.shape[0], x.shape[0]
-    path_weights = radial @ weight
-    sent = x.index_select(0, senders)
+    groups = table.groups()
+    # `split` rather than a slice per group: its backward pass is one concatenation, not a sum of padded copies.
+    path_weights = (radial @ weight).split([group.num_weights for group in groups], dim=1)
+    sent = x.index_select(0, senders).split([mul * ir.dim for mul, ir in table.irreps_in], dim=1)
     messages = []
-    for group in table.groups():
+    for group, weights in zip(groups, path_weights, strict=True):
         matrix = (harmonics @ coupling(table, group.block_in, x.dtype, x.device)).view(
             edges, group.rows, group.dim_in
         )
-        features = sent[:, group.columns].reshape(edges, group.dim_in, group.channels)
+        features = sent[group.block_in].reshape(edges, group.dim_in, group.channels)
         # One input component is a plain product, which is cheaper than a matrix product of inner size one.
         product = matrix * features if group.dim_in == 1 else torch.bmm(matrix, features)
-        weights = path_weights[:, group.weights].view(edges, len(group.dims_out), group.channels)
+        weights = weights.reshape(edges, len(group.dims_out), group.channels)
         weights = weights.index_select(1, path_of_row(table, group.block_in, x.device))
         messages.append((product * weights).view(edges, group.rows * group.channels))
     message = torch.cat(messages, dim=1)

@@ -82,13 +82,11 @@ class PathTable:
 
 
 class PathGroup(NamedTuple):
-    """The paths that read one input block: `columns` is where it starts in x, `weights` in the path weights."""
+    """The paths that read one input block."""
 
     block_in: int
     channels: int
     dim_in: int  # 2 l_in + 1
-    columns: slice  # of x
-    weights: slice  # of the path weights [Σ_p channels]
     dims_out: tuple[int, ...]  # 2 l_out + 1 of each path
 
     @property
@@ -96,17 +94,19 @@ class PathGroup(NamedTuple):
         """Σ_p (2 l_out + 1): components that leave this group, per channel."""
         return sum(self.dims_out)
 
+    @property
+    def num_weights(self) -> int:
+        """Path weights that this group uses; groups follow each other in the weight axis."""
+        return self.channels * len(self.dims_out)
+
 
 @lru_cache(maxsize=256)
 def _groups(table: PathTable) -> tuple[PathGroup, ...]:
-    groups, weight = [], 0
-    slices = table.irreps_in.slices()
+    groups = []
     for block, (channels, ir) in enumerate(table.irreps_in):
         dims = tuple(path.ir_out.dim for path in table.paths if path.block_in == block)
         if dims:
-            weights = slice(weight, weight + channels * len(dims))
-            groups.append(PathGroup(block, channels, ir.dim, slices[block], weights, dims))
-            weight = weights.stop
+            groups.append(PathGroup(block, channels, ir.dim, dims))
     return tuple(groups)
 
 

@@ -30,10 +30,9 @@ def check(irreps: Irreps, x: Tensor, name: str = "x") -> None:
 
 def split(irreps: Irreps, x: Tensor) -> list[Tensor]:
     """[..., irreps.dim] -> for each block a view [..., 2l+1, channels]."""
-    return [
-        x[..., columns].unflatten(-1, (ir.dim, mul))
-        for (mul, ir), columns in zip(irreps, irreps.slices(), strict=True)
-    ]
+    # One `split` instead of a slice per block: its backward pass is one concatenation, not a sum of padded copies.
+    parts = x.split([mul * ir.dim for mul, ir in irreps], dim=-1)
+    return [part.unflatten(-1, (ir.dim, mul)) for part, (mul, ir) in zip(parts, irreps, strict=True)]
 
 
 def join(blocks: Sequence[Tensor]) -> Tensor:
