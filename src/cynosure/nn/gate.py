@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from cynosure.nn import layout
 from cynosure.nn.activation import Activation
-from cynosure.nn.linear import is_invariant
 from cynosure.o3 import Irrep, Irreps
 
 
@@ -46,7 +45,7 @@ class Gate(nn.Module):
                 block = block * gates[..., used : used + mul].unsqueeze(-2)
                 used += mul
             else:
-                block = self.scalar(block) if is_invariant(ir) else self.pseudoscalar(block)
+                block = self.scalar(block) if ir.is_scalar() else self.pseudoscalar(block)
             blocks.append(block)
         return layout.join(blocks)
 

@@ -56,7 +56,7 @@ class Linear(nn.Module):
             )
             weights.append(nn.Parameter(torch.randn(shape)))
         self.weights = nn.ParameterList(weights)
-        scalars = sum(mul for mul, ir in self.irreps_out if is_invariant(ir))
+        scalars = sum(mul for mul, ir in self.irreps_out if ir.is_scalar())
         self.bias = nn.Parameter(torch.zeros(scalars)) if bias and scalars else None
 
     def forward(self, x: Tensor, species: Tensor | None = None) -> Tensor:
@@ -84,14 +84,9 @@ class Linear(nn.Module):
     def _add_bias(self, blocks: list[Tensor]) -> list[Tensor]:
         if self.bias is None:
             return blocks
-        sizes = [mul for mul, ir in self.irreps_out if is_invariant(ir)]
+        sizes = [mul for mul, ir in self.irreps_out if ir.is_scalar()]
         biases = iter(self.bias.split(sizes))
         return [
-            block + next(biases) if is_invariant(ir) else block
+            block + next(biases) if ir.is_scalar() else block
             for block, (_, ir) in zip(blocks, self.irreps_out, strict=True)
         ]
-
-
-def is_invariant(ir: Irrep) -> bool:
-    """Whether every operation leaves this irrep as it is: 0e, and 0 where parity is not labelled."""
-    return ir.l == 0 and ir.p != -1

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from cynosure.nn import layout
-from cynosure.nn.linear import is_invariant
 from cynosure.o3 import Irreps
 
 
@@ -28,7 +27,7 @@ class LayerNorm(nn.Module):
         self.irreps_in = self.irreps_out = Irreps(irreps)
         self.epsilon = epsilon
         self.weight = nn.Parameter(torch.ones(sum(mul for mul, _ in self.irreps_in))) if affine else None
-        scalars = sum(mul for mul, ir in self.irreps_in if is_invariant(ir))
+        scalars = sum(mul for mul, ir in self.irreps_in if ir.is_scalar())
         self.bias = nn.Parameter(torch.zeros(scalars)) if affine and scalars else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +41,7 @@ class LayerNorm(nn.Module):
             if self.weight is not None:
                 block = block * self.weight[weight_at : weight_at + mul]
                 weight_at += mul
-            if self.bias is not None and is_invariant(ir):
+            if self.bias is not None and ir.is_scalar():
                 block = block + self.bias[bias_at : bias_at + mul]
                 bias_at += mul
             blocks.append(block)

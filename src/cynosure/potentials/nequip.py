@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
 from cynosure.nn import Convolution, Gate, LayerNorm, Linear, RadialBasis, Readout, layout
-from cynosure.nn.linear import is_invariant
 from cynosure.o3 import Irrep, Irreps, spherical_harmonics
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
 
@@ -153,7 +152,7 @@ class NequIP(Potential):
             l_max = 0 if number == config.layers - 1 else config.l_max
             irreps_out = self._reachable(irreps, l_max)
             if number == config.layers - 1:
-                irreps_out = Irreps([(mul, ir) for mul, ir in irreps_out if is_invariant(ir)])
+                irreps_out = Irreps([(mul, ir) for mul, ir in irreps_out if ir.is_scalar()])
             self.layers.append(
                 Interaction(
                     irreps,
