@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
+from torch import Tensor
 
-from cynosure.potentials import Potential, build
+from cynosure.graph import AtomGraph
+from cynosure.potentials import Calibration, Potential, PotentialConfig, build
 
 TINY = {"layers": 2, "l_max": 1, "channels": 4, "radial_hidden": (8, 4), "cutoff": 3.5, "zbl": True}
 
@@ -36,3 +40,25 @@ def silicon() -> Atoms:
 @pytest.fixture
 def ethanol() -> Atoms:
     return molecule("CH3CH2OH")
+
+
+class Springs(Potential):
+    """Σ over pairs of ½ k (r − r0)², which is harmonic, has no repulsive core and can be made to vanish."""
+
+    def __init__(self, k: float, r0: float, cutoff: float, species: tuple[int, ...] = (1, 8)) -> None:
+        zeros = (0.0,) * len(species)
+        calibration = Calibration(species=species, e0s=zeros, scale=(1.0,) * len(species), shift=zeros)
+        super().__init__(PotentialConfig(model="springs", cutoff=cutoff), calibration)
+        self.k = torch.nn.Parameter(torch.tensor(k, dtype=torch.float64))
+        self.r0 = r0
+
+    def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
+        lengths = torch.linalg.vector_norm(vectors, dim=1)
+        halves = 0.25 * self.k * (lengths - self.r0) ** 2
+        return vectors.new_zeros(graph.num_atoms).index_add(0, graph.receivers, halves)
+
+
+@pytest.fixture(scope="session")
+def springs() -> Callable[..., Springs]:
+    """Makes a harmonic pair potential from its constant (eV/Å²), rest length and cutoff (Å)."""
+    return Springs

@@ -40,6 +40,9 @@ _BAROSTAT_FS = 1000.0
 # Two atoms nearer than this part of the sum of their covalent radii have run into each other: no bond is that
 # short, and a potential has seen nothing like it.
 _OVERLAP = 0.4
+# k_B T of 9 eV: no bond holds, and no potential was trained there. Such heat comes from a step that is too long.
+_HOTTEST = 1e5
+_ADVICE = "try a smaller time step (--dt), a relaxed start, or a model trained on such structures"
 
 
 class UnstableDynamics(ValueError):
@@ -151,8 +154,8 @@ def molecular_dynamics(
 
     Raises:
         ValueError: for settings that make no sense together, naming them.
-        UnstableDynamics: when the energy stops being finite or atoms run into each other. The trajectory
-            then ends with the last good frame.
+        UnstableDynamics: when the energy stops being finite, the temperature becomes absurd, or atoms run
+            into each other. The trajectory then ends with the last good frame.
         FileExistsError: if `out` is there already and `overwrite` is not set.
     """
     _check_settings(atoms, ensemble, temperature, steps, dt_fs, pressure, every)
@@ -178,7 +181,8 @@ def molecular_dynamics(
     from cynosure.deploy.plots import plot_dynamics  # matplotlib is slow to import
 
     result.trajectory = Path(out)
-    result.plot = plot_dynamics(result.samples, Path(out).with_suffix(".png"))
+    if result.samples:
+        result.plot = plot_dynamics(result.samples, Path(out).with_suffix(".png"))
     return result
 
 
@@ -209,6 +213,11 @@ class _Run:
                 self.observe(dynamics, file, last=dynamics.nsteps == steps)
         except KeyboardInterrupt:
             self.result.interrupted = True
+        except UnstableDynamics:
+            raise
+        except ValueError as error:
+            # The step led to a structure that cannot even be evaluated.
+            raise UnstableDynamics(f"after step {dynamics.nsteps}: {error}; {_ADVICE}") from error
         self.result.atoms = frozen(self.atoms, constraints=self.constraints)
         return self.result
 
@@ -232,15 +241,14 @@ class _Run:
         """The potential energy, eV, of a structure that is fit to go on.
 
         Raises:
-            UnstableDynamics: if the energy is not finite, or atoms have run into each other.
+            UnstableDynamics: if the energy or a force is not finite, the temperature is absurd, or atoms have
+                run into each other.
         """
-        self.atoms.get_forces(md=True)
+        forces = self.atoms.get_forces(md=True)
         potential = float(self.atoms.get_potential_energy())
-        advice = "try a smaller time step (--dt), a relaxed start, or a model trained on such structures"
-        if step == 0:
-            advice = "check the structure"
-        if not (math.isfinite(potential) and math.isfinite(self.atoms.get_kinetic_energy())):
-            raise UnstableDynamics(f"at step {step} the energy is not finite; {advice}")
+        advice = _ADVICE if step else "check the structure"
+        if not (math.isfinite(potential) and np.isfinite(forces).all()):
+            raise UnstableDynamics(f"at step {step} the energy or a force is not finite; {advice}")
         ratio, i, j = self.calculator.closest_contact()
         if ratio < _OVERLAP:
             first, second = self.atoms.symbols[i], self.atoms.symbols[j]
@@ -248,6 +256,9 @@ class _Run:
                 f"at step {step} atoms {i} ({first}) and {j} ({second}) have run into each other: their "
                 f"distance is {ratio:.2f} of the sum of their covalent radii; {advice}"
             )
+        temperature = self.temperature(float(self.atoms.get_kinetic_energy()))
+        if temperature > _HOTTEST:
+            raise UnstableDynamics(f"at step {step} the temperature is {temperature:.1e} K; {advice}")
         return potential
 
     def _sample(self, step: int, time: float, potential: float, kinetic: float) -> Sample:
@@ -256,8 +267,12 @@ class _Run:
         if volume > 0:
             stress = self.atoms.get_stress(voigt=False, apply_constraint=False)
             pressure = (2 * kinetic / (3 * volume) - np.trace(stress) / 3) / units.GPa
-        temperature = 2 * kinetic / (self.degrees * units.kB) if self.degrees else 0.0
+        temperature = self.temperature(kinetic)
         return Sample(step, time, potential, kinetic, len(self.atoms), temperature, float(pressure), volume)
+
+    def temperature(self, kinetic: float) -> float:
+        """K, from the kinetic energy in eV."""
+        return 2 * kinetic / (self.degrees * units.kB) if self.degrees else 0.0
 
 
 def _integrator(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -70,7 +71,10 @@ class TrajectoryFile:
         if self._binary is not None:
             self._binary.write(frame)
         elif self._text is not None:
-            write_xyz(self._text, [frame])
+            # All at once: an interruption between two lines would leave half a frame.
+            text = StringIO()
+            write_xyz(text, [frame])
+            self._text.write(text.getvalue())
             self._text.flush()
         else:
             raise ValueError(f"{self.path}: the trajectory is closed")
