@@ -1,8 +1,8 @@
 """The data of the demonstration: (R)-methyloxirane, C3H6O, ten atoms, chiral, at 500 K on GFN2-xTB.
 
 `train.xyz` (500 frames) and `test.xyz` (100 frames) are from two independent trajectories, so that no test
-frame follows a training frame in time. Extended XYZ, positions in Å, energies in eV, forces in eV/Å; every frame
-is centred and stands upright. `scripts/make_demo_data.py` in the repository makes them.
+frame follows a training frame in time. Extended XYZ, positions in Å, energies in eV, forces in eV/Å; every
+frame is centred and stands upright. `scripts/make_demo_data.py` in the repository makes them.
 """
 
 from __future__ import annotations
