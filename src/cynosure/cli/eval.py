@@ -1,0 +1,53 @@
+"""`cynosure eval`: a model's errors on labelled frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cynosure.cli.train import pair
+
+
+def eval(
+    model: Annotated[Path, typer.Argument(help="Model file.", show_default=False)],
+    data: Annotated[str, typer.Argument(help="File with labelled frames.", show_default=False)],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the errors, in eV and Å, here too.")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=COLUMN", help="Where a label is, as in energy=REF_energy."),
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=UNIT", help="A unit other than eV and Å, as in stress=kBar."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, …")] = "cpu",
+) -> None:
+    """Measure a model's errors on labelled frames.
+
+    The JSON has `n_structures` and, for each of energy (eV), energy_per_atom (eV), forces (eV/Å) and stress (eV/Å³)
+    that the frames have labels for, `mae`, `rmse`, `max` and `n`; forces by element and errors by group besides.
+    """
+    import json
+
+    from cynosure.data import read_frames
+    from cynosure.potentials import load, write_atomically
+    from cynosure.training import display_for, evaluate
+
+    frames = read_frames(data, dict(map(pair, key or [])), dict(map(pair, unit or [])))
+    print(frames.summary())
+    potential = load(model, device=device)
+    display = display_for()
+    try:
+        metrics = evaluate(
+            potential, frames, progress=lambda done, total: display.evaluating("evaluation", done, total)
+        )
+    finally:
+        display.close()
+    print("\n" + metrics.table())
+    if json_file is not None:
+        write_atomically(json_file, (json.dumps(metrics.to_json(), indent=2) + "\n").encode())
+        print(f"\nWritten: {json_file}")

@@ -1,0 +1,150 @@
+"""What a run shows while it works: a bar on a terminal, a plain line now and then elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from cynosure.training.metrics import TABLE_UNITS, ErrorStats
+
+
+class Display:
+    """Shows nothing. The base of the displays below, and the one for use as a library."""
+
+    def say(self, text: str) -> None:
+        """A sentence or a block of text for the reader."""
+
+    def step(self, *, step: int, epoch: int, progress: float, loss: float, rate: float, left: float) -> None:
+        """A training step is done.
+
+        Args:
+            step, epoch: how many are done.
+            progress: from 0 to 1.
+            loss: of this step.
+            rate: structures per second.
+            left: s, an estimate; infinite when there is none yet.
+        """
+
+    def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
+        """A validation is done: its loss, whether it is the best so far, and its errors in eV and Å."""
+
+    def evaluating(self, what: str, done: int, total: int) -> None:
+        """So many structures of a set are evaluated."""
+
+    def close(self) -> None:
+        """Nothing more is to be shown."""
+
+
+class LineDisplay(Display):
+    """Plain lines, for a file or a pipe: one for each validation, and one for training every few seconds.
+
+    Args:
+        stream: where to; standard output if None.
+        interval: s between two lines about training.
+    """
+
+    def __init__(self, stream: TextIO | None = None, interval: float = 20.0) -> None:
+        self._stream = stream or sys.stdout
+        self._interval = interval
+        self._last = time.monotonic()
+
+    def say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+    def step(self, *, step: int, epoch: int, progress: float, loss: float, rate: float, left: float) -> None:
+        now = time.monotonic()
+        if now - self._last >= self._interval:
+            self._last = now
+            self.say(
+                f"step {step}, epoch {epoch}, {100 * progress:.0f} %: loss {loss:.4g}, "
+                f"{rate:.3g} structures/s, {duration(left)} left"
+            )
+
+    def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
+        now = time.monotonic()
+        if best or now - self._last >= self._interval:
+            self._last = now
+            self.say(
+                f"validation at step {step}: {describe_errors(errors)}{', the best so far' if best else ''}"
+            )
+
+
+class BarDisplay(Display):
+    """A progress bar with the rate, the loss, the last validation and the time left.
+
+    Args:
+        console: where to; a new one on standard output if None.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._bar: Progress | None = None
+        self._validation = "no validation yet"
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def step(self, *, step: int, epoch: int, progress: float, loss: float, rate: float, left: float) -> None:
+        text = f"epoch {epoch} · loss {loss:.3g} · {rate:.3g} structures/s · {self._validation}"
+        self._update("training", progress, text, f"{duration(left)} left")
+
+    def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
+        self._validation = describe_errors(errors) if best else self._validation
+
+    def evaluating(self, what: str, done: int, total: int) -> None:
+        if self._bar is None or self._bar.tasks[0].description != "training":
+            self._update(what, done / total, f"{done} of {total} structures", "")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _update(self, what: str, fraction: float, text: str, left: str) -> None:
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[left]}"),
+                TextColumn("{task.fields[text]}"),
+                console=self._console,
+                refresh_per_second=4,
+                transient=True,
+            )
+            self._bar.add_task(what, total=1.0, left=left, text=text)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], description=what, completed=fraction, left=left, text=text)
+
+
+def display_for(stream: TextIO | None = None) -> Display:
+    """A bar if the stream (standard output if None) is a terminal, else plain lines."""
+    target: TextIO = stream or sys.stdout
+    return BarDisplay(Console(file=target)) if target.isatty() else LineDisplay(target)
+
+
+def duration(seconds: float) -> str:
+    """`7 s`, `3 min 20 s`, `2 h 5 min`; `?` where it is not known."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def describe_errors(errors: Mapping[str, ErrorStats]) -> str:
+    """Mean absolute errors in a few words, such as `energy 1.2 meV/atom, forces 23 meV/Å`."""
+    parts = []
+    for name, words in (("energy_per_atom", "energy"), ("forces", "forces"), ("stress", "stress")):
+        if name in errors:
+            unit, factor = TABLE_UNITS[name]
+            parts.append(f"{words} {errors[name].mae * factor:.3g} {unit}")
+    return ", ".join(parts)

@@ -1,0 +1,119 @@
+"""What training minimises.
+
+With s the data's scale (RMS force component, eV/Å), N the atoms of a structure and V its volume, the residuals
+are made dimensionless and comparable:
+
+    energy   x = ΔE / N / (s · 1 Å)          one per structure
+    forces   x = ΔF / s                      three per atom
+    stress   x = Δσ · V / N / (s · 1 Å)      nine per structure: the virial per atom, so that a crystal and a
+                                             molecule in a large box are weighed alike
+
+    L = Σ_k w_k · mean_k h(x)
+
+over the residuals that have a label, with h(x) = x² or the Huber function scaled to slope one,
+h(x) = x²/(2δ) for |x| < δ and |x| − δ/2 beyond.
+
+Dividing by s makes the weights and δ mean the same for soft and stiff materials, and leaves the clipping length
+and the learning rate alone when the data change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss, smooth_l1_loss
+
+from cynosure.data import Frames, require_labels
+from cynosure.training.config import LossConfig
+from cynosure.training.targets import LABELS, Target
+
+# One energy per structure against 3N force components: an energy per atom is the sharper number (its error is
+# some ten times smaller than that of a force component in the same units), so equal weights would leave it to
+# chance. Ten to one is where both fall together; more buys little energy for much force.
+DEFAULT_WEIGHTS: dict[str, float] = {"energy": 10.0, "forces": 1.0, "stress": 1.0}
+
+
+class Term(NamedTuple):
+    """One label's part of the loss: the sum of h over its residuals, and how many there are."""
+
+    total: Tensor
+    count: int
+
+
+class Loss:
+    """The loss of predictions against the labels of a batch.
+
+    Args:
+        config: weights as numbers (`resolve_weights`), kind and delta.
+        scale: s, eV/Å, positive.
+    """
+
+    def __init__(self, config: LossConfig, scale: float) -> None:
+        self.weights = {
+            name: float(getattr(config, name)) for name in LABELS if float(getattr(config, name)) > 0
+        }
+        self.kind, self.delta, self.scale = config.kind, config.delta, scale
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the model has to compute for it."""
+        return tuple(self.weights)
+
+    def terms(self, prediction: Mapping[str, Tensor], targets: Mapping[str, Target]) -> dict[str, Term]:
+        """The unweighted terms of a batch, for the labels that have a weight and a target.
+
+        Args:
+            prediction: the model's outputs.
+            targets: the batch's labels, on the same device.
+        """
+        terms = {}
+        for name in self.weights:
+            if name in targets:
+                residual = targets[name].residual(prediction[name], per_atom=True)
+                terms[name] = Term(self._penalty(residual / self.scale), residual.numel())
+        return terms
+
+    def __call__(self, terms: Mapping[str, Term]) -> Tensor:
+        """The weighted sum of the means, a scalar.
+
+        Raises:
+            ValueError: there are no terms.
+        """
+        if not terms:
+            raise ValueError(f"none of the structures has a label for {', '.join(self.weights)}")
+        parts = [self.weights[name] / term.count * term.total for name, term in terms.items()]
+        return torch.stack(parts).sum()
+
+    def _penalty(self, residual: Tensor) -> Tensor:
+        zero = torch.zeros_like(residual)
+        if self.kind == "squared":
+            return mse_loss(residual, zero, reduction="sum")
+        return smooth_l1_loss(residual, zero, reduction="sum", beta=self.delta)
+
+
+def resolve_weights(config: LossConfig, frames: Frames) -> LossConfig:
+    """Weights as numbers: `auto` is the default where the frames have the label, else zero.
+
+    Args:
+        config: weights as numbers or `auto`.
+        frames: the training data.
+
+    Raises:
+        ValueError: a weight was asked for and the data have no such label, or nothing is left to learn from.
+    """
+    counts = frames.label_counts()
+    require_labels(frames, [name for name in LABELS if getattr(config, name) not in ("auto", 0)])
+    weights: dict[str, float] = {}
+    for name in LABELS:
+        asked = getattr(config, name)
+        automatic = DEFAULT_WEIGHTS[name] if counts.get(name, 0) else 0.0
+        weights[name] = automatic if asked == "auto" else float(asked)
+    if not any(weights.values()):
+        raise ValueError(
+            f"{frames.source}: there is nothing to learn from, because no frame has a label whose loss is on; name "
+            "the columns, such as --key energy=REF_energy --key forces=REF_forces"
+        )
+    return config.model_copy(update=weights)

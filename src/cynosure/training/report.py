@@ -1,0 +1,137 @@
+"""report.html: a run on one page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cynosure.potentials import write_atomically
+from cynosure.training import plots
+from cynosure.training.config import TrainConfig
+from cynosure.training.metrics import Metrics
+from cynosure.training.plots import Pairs
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #ffffff; --ink: #1d2733; --soft: #5b6673; --line: #e3e7ec; --card: #f7f9fb;
+        --accent: #2563eb; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #12171e; --ink: #e4e9ef; --soft: #9aa6b3; --line: #2a333e; --card: #1a212a; --accent: #7aa8ff; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
+h2 { font-size: 1.2rem; margin: 2.6rem 0 .7rem; }
+p { max-width: 44rem; } p.lead { color: var(--soft); margin-top: 0; }
+.cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.6rem 0 .4rem; }
+.card { flex: 1 1 11rem; background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
+        padding: .8rem 1rem; }
+.card b { display: block; font-size: 1.55rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.card span { color: var(--soft); font-size: .85rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 28rem; }
+th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); text-align: right; }
+th { color: var(--soft); font-weight: 500; font-size: .85rem; }
+th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+tr.part td:first-child { padding-left: 1.2rem; color: var(--soft); }
+svg { display: block; max-width: 100%; height: auto; color: var(--ink); }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem 1rem;
+      overflow-x: auto; font: .82rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+summary { cursor: pointer; color: var(--accent); }
+footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
+"""
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What the report tells.
+
+    Attributes:
+        title: name of the run.
+        words: plain sentences, the first of which is the lead.
+        config: resolved settings.
+        records: the records of `metrics.jsonl`.
+        tables: heading to errors; the first is the one on held-out frames.
+        pairs: quantity to (reference, prediction) of held-out frames.
+        next_steps: commands to go on with.
+        footer: versions and the like.
+    """
+
+    title: str
+    words: Sequence[str]
+    config: TrainConfig
+    records: Sequence[Mapping[str, Any]]
+    tables: Mapping[str, Metrics]
+    pairs: Pairs
+    next_steps: Sequence[str]
+    footer: str
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the report, atomically.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_atomically(path, render(content).encode())
+
+
+def render(content: ReportContent) -> str:
+    """The page as HTML."""
+    held_out = next(iter(content.tables.values()))
+    lead, *words = content.words
+    parts = [
+        f"<h1>{_text(content.title)}</h1><p class='lead'>{_text(lead)}</p>",
+        _cards(held_out),
+        *[f"<p>{_text(sentence)}</p>" for sentence in words],
+        *[f"<h2>{_text(heading)}</h2>{_table(metrics)}" for heading, metrics in content.tables.items()],
+        f"<h2>How it learnt</h2>{plots.learning_curves(content.records)}",
+        "<p>The score of validation is the loss of the averaged weights on frames that training never sees. The "
+        "model that was saved is the one with the lowest.</p>",
+    ]
+    if content.pairs:
+        parts.append(
+            f"<h2>Prediction against reference</h2>{plots.parity(content.pairs)}"
+            "<p>Each point is a number of a held-out frame; on the line, model and reference agree.</p>"
+        )
+    if held_out.forces_by_element:
+        parts.append(f"<h2>Where the force errors are</h2>{plots.force_errors(held_out)}")
+    parts += [
+        f"<h2>What to do next</h2><pre>{_text(chr(10).join(content.next_steps))}</pre>",
+        "<h2>Settings</h2><details><summary>Every setting of this run, defaults included</summary>"
+        f"<pre>{_text(content.config.to_text())}</pre></details>",
+        f"<footer>{_text(content.footer)}</footer>",
+    ]
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{_text(content.title)}</title><style>{_STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(parts)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _cards(metrics: Metrics) -> str:
+    """The headline errors, large."""
+    cards = [
+        f"<div class='card'><b>{stats.mae:.3g} {_text(unit)}</b><span>{_text(what)}, mean absolute error</span></div>"
+        for what, unit, stats in metrics.rows()
+        if " on " not in what
+    ]
+    return f"<div class='cards'>{''.join(cards)}</div>"
+
+
+def _table(metrics: Metrics) -> str:
+    lines = ["<tr><th>quantity</th><th>unit</th><th>MAE</th><th>RMSE</th><th>max</th><th>numbers</th></tr>"]
+    for what, unit, stats in metrics.rows():
+        part = " class='part'" if " on " in what else ""
+        cells = (what, unit, f"{stats.mae:.4g}", f"{stats.rmse:.4g}", f"{stats.max:.4g}", f"{stats.n:,}")
+        lines.append(f"<tr{part}>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>")
+    return f"<div class='scroll'><table>{''.join(lines)}</table></div>"
+
+
+def _text(value: str) -> str:
+    return html.escape(value)

@@ -1,0 +1,242 @@
+"""From settings to everything a run starts with: data, resolved settings, and a fresh model."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cynosure.data import (
+    Frames,
+    GraphDataset,
+    Statistics,
+    epoch_batches,
+    fit_e0s,
+    parse_e0s,
+    read_frames,
+    require_e0s,
+    split,
+)
+from cynosure.graph import batch
+from cynosure.potentials import Potential, build, resolve
+from cynosure.training.config import DataConfig, LossConfig, TrainConfig
+from cynosure.training.evaluation import require_known_elements
+from cynosure.training.loss import resolve_weights
+from cynosure.training.targets import LABELS
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+# A run without a length gets about this many steps, within these numbers of epochs.
+_DEFAULT_STEPS = 10_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 10, 2000
+# An automatic batch holds this many typical frames, so that small sets still make many steps, but no more edges
+# than this unless one frame has them.
+_BATCH_FRAMES, _BATCH_EDGES = 5, 8192
+# As many edges are enough to see how large the features of a fresh network are.
+_EXAMPLE_EDGES = 4096
+
+
+@dataclass(frozen=True)
+class Data:
+    """The frames of a run.
+
+    Attributes:
+        train, validation: the frames with a label that training uses.
+        notes: what the reader should know about them, in words.
+        identity: content hashes and counts, by which a resumed run knows its data again.
+    """
+
+    train: Frames
+    validation: Frames
+    notes: tuple[str, ...]
+    identity: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What the data fix of a model, as plain values: `build` takes them as they are.
+
+    Attributes:
+        species: atomic numbers.
+        e0s: atomic number, as text, to eV.
+        e0_kind: `fitted`, `isolated` or `given`.
+        scale: eV/Å, also the scale of the loss.
+        shift: eV.
+        avg_neighbours: edges per atom.
+    """
+
+    species: tuple[int, ...]
+    e0s: Mapping[str, float]
+    e0_kind: str
+    scale: float
+    shift: float
+    avg_neighbours: float
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Calibrated:
+        """From the plain values that a checkpoint keeps."""
+        return cls(**{**values, "species": tuple(values["species"])})
+
+    def build(self, config: TrainConfig, example: GraphDataset | None = None) -> Potential:
+        """The model with fresh weights, which are brought into range on a few graphs of `example`."""
+        return build(
+            config.model,
+            self.species,
+            e0s={int(z): value for z, value in self.e0s.items()},
+            e0_kind=self.e0_kind,  # pyright: ignore[reportArgumentType] (a Literal, checked by build)
+            scale=self.scale,
+            shift=self.shift,
+            avg_neighbours=self.avg_neighbours,
+            example=None if example is None else _example(example),
+            seed=config.seed,
+            dtype=DTYPES[config.dtype],
+        )
+
+
+def read_data(config: TrainConfig, say: Callable[[str], None]) -> tuple[TrainConfig, Data]:
+    """Read and divide the frames, and resolve the weights of the loss.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: whatever `read_frames` refuses; a loss without its label; a set without useful labels; an
+            element in the validation set only.
+    """
+    frames = read_frames(config.data.train, config.data.keys, config.data.units)
+    say(str(frames.summary()))
+    if not isinstance(config.data.val, str):
+        train_indices, validation_indices = split(len(frames), config.data.val, config.seed)
+        train, validation = frames.subset(train_indices), frames.subset(validation_indices)
+    else:
+        train = frames
+        validation = read_frames(config.data.val, config.data.keys, config.data.units)
+        say(str(validation.summary()))
+    loss = resolve_weights(config.loss, train)
+    labels = [name for name in LABELS if getattr(loss, name) > 0]
+    notes = _notes(loss, train)
+    train, notes_train = _useful(train, labels, "training")
+    validation, notes_validation = _useful(validation, labels, "validation")
+    require_known_elements(validation, train.species())
+    identity = {
+        "train": train.content_hash(),
+        "validation": validation.content_hash(),
+        "train_frames": len(train),
+        "validation_frames": len(validation),
+    }
+    notes = (*notes, *notes_train, *notes_validation)
+    return config.model_copy(update={"loss": loss}), Data(train, validation, notes, identity)
+
+
+def calibrate(config: TrainConfig, dataset: GraphDataset, say: Callable[[str], None]) -> Calibrated:
+    """E0s, scale, shift and number of neighbours from the training data.
+
+    Raises:
+        ValueError: E0s that cannot be read, or that lack an element of the data.
+    """
+    species = dataset.frames.species()
+    e0s, kind = _e0s(config.data, dataset.frames, say)
+    require_e0s(e0s, species)
+    statistics = Statistics.of(dataset, e0s)
+    return Calibrated(
+        species=tuple(species),
+        e0s={str(z): e0s[z] for z in species},
+        e0_kind=kind,
+        scale=statistics.scale,
+        shift=statistics.shift,
+        avg_neighbours=statistics.avg_neighbours,
+    )
+
+
+def resolve_model(config: TrainConfig) -> TrainConfig:
+    """The settings with every default of the architecture, and the device, filled in.
+
+    Raises:
+        ValueError: an unknown model or key, or a device that this machine does not have.
+    """
+    return config.model_copy(
+        update={"model": resolve(config.model).model_dump(mode="json"), "device": _device(config.device)}
+    )
+
+
+def resolve_sizes(config: TrainConfig, dataset: GraphDataset) -> TrainConfig:
+    """The settings with batch size, length of the run and validation interval chosen from the training data."""
+    counts = np.maximum(dataset.edge_counts(), 1)
+    max_edges = config.batch.max_edges
+    if max_edges == "auto":
+        typical = float(np.quantile(counts, 0.75))
+        max_edges = max(math.ceil(typical), min(math.ceil(_BATCH_FRAMES * typical), _BATCH_EDGES))
+    update: dict[str, Any] = {"batch": config.batch.model_copy(update={"max_edges": max_edges})}
+    epochs = config.epochs
+    if epochs is None and config.minutes is None:
+        batches = len(epoch_batches(counts, max_edges, config.seed, 0))
+        epochs = update["epochs"] = min(max(_DEFAULT_STEPS // batches, _FEWEST_EPOCHS), _MOST_EPOCHS)
+    if config.val_every == "auto":
+        update["val_every"] = max(1, (epochs or 0) // 100)
+    return config.model_copy(update=update)
+
+
+def training_sample(dataset: GraphDataset, size: int, seed: int) -> GraphDataset:
+    """At most `size` frames of a training set, drawn at random, to see its errors beside those of validation."""
+    if len(dataset) <= size:
+        return dataset
+    indices = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:size])
+    return GraphDataset(dataset.frames, dataset.cutoff, indices)
+
+
+def _e0s(data: DataConfig, frames: Frames, say: Callable[[str], None]) -> tuple[dict[int, float], str]:
+    if data.e0s != "fit":
+        text = json.dumps(data.e0s) if isinstance(data.e0s, dict) else data.e0s
+        return parse_e0s(text, data.keys, data.units)
+    if not frames.label_counts()["energy"]:
+        say("No frame has an energy: the model learns forces only, and its energies have an arbitrary zero.")
+        return dict.fromkeys(frames.species(), 0.0), "given"
+    fit = fit_e0s(frames)
+    say(str(fit))
+    # The fit sees labelled frames only; an element that is in none of them has no energy to tell.
+    return {**dict.fromkeys(frames.species(), 0.0), **fit.e0s}, "fitted"
+
+
+def _notes(loss: LossConfig, frames: Frames) -> tuple[str, ...]:
+    counts = frames.label_counts()
+    if counts["energy"] and not counts["forces"]:
+        return (
+            "There are no forces: training on energies alone, which say far less per frame. Forces and curves of "
+            "energy will be rougher than the energy errors suggest.",
+        )
+    if counts["forces"] and not loss.forces:
+        return ("The loss on forces is off although the data have forces.",)
+    return ()
+
+
+def _useful(frames: Frames, labels: list[str], what: str) -> tuple[Frames, tuple[str, ...]]:
+    """The frames with at least one of the labels, and a note if others were left out."""
+    has_label = np.array([any(name in frame.labels() for name in labels) for frame in frames], dtype=bool)
+    if not has_label.any():
+        raise ValueError(f"no {what} frame of {frames.source} has a label for the loss ({', '.join(labels)})")
+    if has_label.all():
+        return frames, ()
+    without = int((~has_label).sum())
+    note = f"{without} of {len(frames)} {what} frames have none of {', '.join(labels)} and are not used."
+    return frames.subset(np.flatnonzero(has_label)), (note,)
+
+
+def _example(dataset: GraphDataset):
+    """The first frames of a data set, up to a number of edges."""
+    total = np.cumsum(dataset.edge_counts())
+    count = max(1, int(np.searchsorted(total, _EXAMPLE_EDGES)))
+    return batch([dataset[index] for index in range(min(count, len(dataset)))])
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros((), device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device '{name}' cannot be used: {reason}; try --set device=cpu") from None
+    return name
