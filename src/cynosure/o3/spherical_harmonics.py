@@ -23,9 +23,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Directions are taken of squared lengths above this multiple of the smallest normal number of the dtype;
-# below it a vector counts as zero, so that second derivatives, which grow as 1/r², stay far from overflow.
-_SMALLEST_SQUARE = 2.0**20
+# A vector whose components are all below this multiple of the root of the dtype's smallest normal number
+# counts as zero: second derivatives of a direction grow as 1/r², and would leave the range of floats there.
+_SMALLEST_LENGTH = 2.0**10
 
 
 def spherical_harmonics(l: int | Sequence[int], vectors: Tensor, normalize: bool = True) -> Tensor:
@@ -38,10 +38,9 @@ def spherical_harmonics(l: int | Sequence[int], vectors: Tensor, normalize: bool
         l: a degree ≥ 0, or a sequence of degrees in the wanted order, repeats allowed.
         vectors: [..., 3] float32 or float64, components (x, y, z); any leading shape, empty ones included.
         normalize: True takes the direction r/|r| alone. The zero vector, which has none, gives Y_0 = 1 and
-            Y_l = 0 for l > 0, with zero derivatives of every order. In float32 a vector counts as zero below
-            a length of 1e-16 and may be 1e19 long (1e-151 and 1e154 in float64), so that its square is a
-            normal number. False gives the solid harmonics |r|^l Y_l(r/|r|), polynomials with finite
-            derivatives of every order everywhere, zero included.
+            Y_l = 0 for l > 0, with zero derivatives of every order; a vector counts as zero when it is
+            shorter than 1e-16 (float32) or 1e-151 (float64). False gives the solid harmonics |r|^l
+            Y_l(r/|r|), polynomials with finite derivatives of every order everywhere, zero included.
 
     Returns:
         [..., Σ(2l + 1)] of the same dtype and device, degrees in the order of `l`, components in the real
@@ -61,12 +60,10 @@ def spherical_harmonics(l: int | Sequence[int], vectors: Tensor, normalize: bool
     # Component first and contiguous: every operation below runs over one long row per component.
     rows = vectors.reshape(-1, 3).t().contiguous()
     if normalize:
-        squares = rows.square().sum(0)
-        is_zero = squares <= _SMALLEST_SQUARE * torch.finfo(rows.dtype).tiny
-        # Masked before the root, not after: a derivative of 0/0 would be NaN even where it is then discarded.
-        rows = rows.masked_fill(is_zero, 0.0) * squares.masked_fill(is_zero, 1.0).rsqrt()
-        # |direction|² is a constant on the sphere, so no derivative flows through it.
-        squares = (~is_zero).to(rows.dtype)
+        rows = _directions(rows)
+        # 1 up to rounding, which cancels that of the direction; a constant, so no derivative flows through
+        # it.
+        squares = rows.detach().square().sum(0)
     else:
         squares = rows.square().sum(0)
     x, y, z = rows.unbind(0)
@@ -77,6 +74,20 @@ def spherical_harmonics(l: int | Sequence[int], vectors: Tensor, normalize: bool
     return result.reshape(*vectors.shape[:-1], result.shape[-1])
 
 
+def _directions(rows: Tensor) -> Tensor:
+    """r/|r| of each column of `rows` [3, n], with zero and zero derivatives for a zero vector.
+
+    Each vector is first scaled by its largest component, so that no square leaves the range of floats, nor
+    does a derivative. The scale cancels, so its own derivative is not needed. Zero vectors are masked before
+    the quotient, not after: a derivative of 0/0 would be NaN even where it is then discarded.
+    """
+    largest = rows.detach().abs().amax(0)
+    is_zero = largest <= _SMALLEST_LENGTH * torch.finfo(rows.dtype).tiny ** 0.5
+    scaled = rows.masked_fill(is_zero, 0.0) / largest.masked_fill(is_zero, 1.0)
+    inverse_length = scaled.square().sum(0).masked_fill(is_zero, 1.0).rsqrt()
+    return scaled * inverse_length
+
+
 def _solid_harmonics(lmax: int, x: Tensor, y: Tensor, z: Tensor, squares: Tensor) -> list[list[Tensor]]:
     """For each degree l ≤ lmax, its 2l + 1 components without the factors N_lm; every tensor is one row.
 
@@ -84,7 +95,9 @@ def _solid_harmonics(lmax: int, x: Tensor, y: Tensor, z: Tensor, squares: Tensor
     2. P_lm for m < l by the recurrence in l; P_ll = 1 is left out.
     3. Their products.
     """
-    cosines, sines = [torch.ones_like(y), z], [torch.zeros_like(y), x]
+    # Degree 0 alone still depends on the vector in name: its derivative is zero rather than an error.
+    one = torch.ones_like(y) if lmax else 0 * y + 1
+    cosines, sines = [one, z], [torch.zeros_like(y), x]
     for _ in range(2, lmax + 1):
         cosine, sine = cosines[-1], sines[-1]
         cosines.append(z * cosine - x * sine)

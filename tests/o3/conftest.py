@@ -1,0 +1,20 @@
+"""What the tests of the group share: e3nn as an oracle, and a seeded source of randomness."""
+
+import warnings
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def e3nn_o3():
+    """`e3nn.o3`, imported with its own deprecation warnings silenced, for the import alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from e3nn import o3
+    return o3
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
