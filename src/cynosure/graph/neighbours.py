@@ -18,8 +18,9 @@ MIN_DISTANCE = 1e-3  # Å. Closer than this, two atoms are one atom written twic
 _FARTHEST = 1e9
 # The most cells the search may cut one axis into; the library beneath overflows its cell indices above ~3e5.
 _MAX_CELLS_PER_AXIS = 50_000
-# Periodic images (atoms times cells within reach) past which a cell is surely in the wrong unit.
-_MAX_IMAGES = 100_000_000
+# A cell with more images of itself in reach than this, and so many edges in all, is in the wrong unit.
+_MANY_IMAGES = 1_000
+_MAX_EDGES_OF_THIN_CELL = 50_000_000
 # Below this many atoms a second thread costs more than it brings.
 _ATOMS_PER_THREAD = 1000
 
@@ -123,11 +124,11 @@ def _search_frame(
             f" {cell.tolist()}; give a cell, or switch pbc off where there is none"
         )
     heights = 1.0 / np.linalg.norm(np.linalg.inv(frame), axis=0)
-    images = atoms * np.prod(2.0 * np.ceil(cutoff / heights[pbc]) + 1.0)
-    if images > _MAX_IMAGES:
+    images = np.prod(np.maximum(2.0 * cutoff / heights[pbc], 1.0))
+    if images > _MANY_IMAGES and atoms**2 * images > _MAX_EDGES_OF_THIN_CELL:
         raise ValueError(
-            f"the cell is only {heights[pbc].min():.3g} Å thick against a cutoff of {cutoff} Å, so that"
-            f" {images:.1e} images of atoms are in reach; is the cell in Å? {cell.tolist()}"
+            f"the cell is only {heights[pbc].min():.3g} Å thick against a cutoff of {cutoff} Å, so that about"
+            f" {images:.0e} images of it are in reach; is the cell in Å? {cell.tolist()}"
         )
     return frame
 
@@ -172,8 +173,8 @@ def _search(
     found = search.compute(positions, frame, pbc, "ijS")
     receivers, senders, shifts = (array.astype(np.int64) for array in found)
 
-    # One integer per edge orders as the tuple (receiver, sender, shift) does, and sorts much faster. It
-    # cannot overflow: atoms times images is bounded by _MAX_IMAGES.
+    # One integer per edge orders as the tuple (receiver, sender, shift) does, and sorts much faster. Images
+    # being bounded by `_search_frame`, it does not overflow below ten million atoms.
     key = receivers * len(positions) + senders
     for axis in np.flatnonzero(pbc):
         bound = int(np.abs(shifts[:, axis]).max(initial=0))
