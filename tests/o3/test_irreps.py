@@ -107,6 +107,10 @@ def test_simplifying_moves_no_component(irreps):
     assert all(first[1] != second[1] for first, second in zip(simple, simple[1:], strict=False))
 
 
+def test_simplifying_merges_neighbours_of_one_irrep_only():
+    assert Irreps("1o+2x1o+3x1e+0x2e+1e+1o").simplify() == Irreps("3x1o+4x1e+1x1o")
+
+
 def test_filtering():
     irreps = Irreps("4x0e+3x1o+2x1e+5x2e+3x1o")
     assert irreps.filter("1o+0e") == Irreps("4x0e+3x1o+3x1o")

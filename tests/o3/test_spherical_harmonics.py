@@ -224,6 +224,13 @@ def test_autograd_to_second_order(normalize):
     assert gradgradcheck(harmonics, vectors)
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+def test_degree_zero_alone_has_a_derivative_of_zero(normalize):
+    vectors = random_vectors(4).requires_grad_()
+    (gradient,) = torch.autograd.grad(spherical_harmonics(0, vectors, normalize).sum(), vectors)
+    assert torch.equal(gradient, torch.zeros_like(vectors))
+
+
 def test_degrees_stand_in_the_order_asked():
     vectors = random_vectors(3)
     expected = [spherical_harmonics(degree, vectors) for degree in (3, 0, 1, 1)]

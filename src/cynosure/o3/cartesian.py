@@ -223,8 +223,8 @@ def _decompose(formula: str) -> tuple[tuple[tuple[int, int], ...], np.ndarray]:
     for degree, paths in sorted(_coupling_paths(rank).items()):
         top = paths[:, 0]  # one component of each path says it all
         symmetric = np.zeros_like(top)
-        for permutation, sign in group:
-            symmetric += sign / len(group) * top.transpose(0, *(1 + axis for axis in np.argsort(permutation)))
+        for permutation, sign in group:  # which holds the inverse of each, so either reading of one will do
+            symmetric += sign / len(group) * top.transpose(0, *(1 + axis for axis in permutation))
         projector = np.tensordot(top, symmetric, axes=(range(1, rank + 1), range(1, rank + 1)))
         kept = _orthonormal_columns(projector)
         if len(kept):

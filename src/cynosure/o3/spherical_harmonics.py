@@ -61,8 +61,7 @@ def spherical_harmonics(l: int | Sequence[int], vectors: Tensor, normalize: bool
     rows = vectors.reshape(-1, 3).t().contiguous()
     if normalize:
         rows = _directions(rows)
-        # 1 up to rounding, which cancels that of the direction; a constant, so no derivative flows through
-        # it.
+        # 1 up to rounding, which cancels the direction's; constant, so no derivative flows through it.
         squares = rows.detach().square().sum(0)
     else:
         squares = rows.square().sum(0)
