@@ -60,7 +60,8 @@ def state():
     return (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads(), list(warnings.filters),
             torch.random.get_rng_state().tolist(), numpy.random.get_state()[1].tolist(), random.getstate(),
             torch.are_deterministic_algorithms_enabled(), numpy.geterr())
-import ase, ase.io, matplotlib, pydantic, typer, rich, safetensors.torch, vesin
+# What the libraries do on their own import is theirs (rich draws a random number for each of its styles).
+import ase.io, matplotlib.figure, pydantic, typer, rich.console, safetensors.torch, vesin
 before = state()
 import cynosure
 from cynosure import analysis, cli, data, deploy, graph, kernels, lab, nn, o3, potentials, testing, training
