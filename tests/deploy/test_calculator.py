@@ -55,7 +55,15 @@ def structures(silicon, ethanol) -> dict[str, Atoms]:
     }
 
 
-NAMES = ["crystal", "molecule", "molecule in a box", "slab", "triclinic", "one atom", "one atom in a thin cell"]
+NAMES = [
+    "crystal",
+    "molecule",
+    "molecule in a box",
+    "slab",
+    "triclinic",
+    "one atom",
+    "one atom in a thin cell",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +106,7 @@ def test_forces_along_a_path_are_those_without_a_skin(model, silicon):
     """Atoms cross faces, are wrapped back, and the cell breathes and shears meanwhile."""
     rng = np.random.default_rng(5)
     with_skin, without = Calculator(model, skin=0.6), Calculator(model, skin=0.0)
-    velocity = rng.normal(0.0, 0.03, (len(silicon), 3)) + [0.15, 0.0, -0.1]
+    velocity = rng.normal(0.0, 0.03, (len(silicon), 3)) + np.array([0.15, 0.0, -0.1])
     cell = silicon.cell.array.copy()
     crossed = False
     for step in range(60):

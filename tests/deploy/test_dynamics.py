@@ -77,10 +77,20 @@ def test_npt_gives_an_ideal_gas_its_volume(springs):
 def test_npt_follows_the_pressure_of_a_network(model, silicon):
     """The barostat sees the model's stress: squeezed harder, the crystal ends smaller."""
     volumes = [
-        molecular_dynamics(model, silicon, "npt", 100, steps=80, dt_fs=4.0, pressure=pressure).atoms.cell.volume
+        molecular_dynamics(
+            model, silicon, "npt", 100, steps=80, dt_fs=4.0, pressure=pressure
+        ).atoms.cell.volume
         for pressure in (0.0, 15.0)
     ]
     assert volumes[1] < 0.95 * volumes[0]
+
+
+@pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
+def test_every_ensemble_starts_at_its_temperature(model, silicon, ethanol, ensemble):
+    for atoms in (silicon, ethanol)[: 1 if ensemble == "npt" else 2]:
+        result = molecular_dynamics(model, atoms, ensemble, 250, steps=0)
+        assert result.samples[0].temperature == pytest.approx(250)
+        assert np.abs(result.atoms.get_momenta().sum(axis=0)).max() < 1e-12
 
 
 def test_the_seed_repeats_a_run(model, silicon):
@@ -178,7 +188,9 @@ def test_atoms_that_run_into_each_other_stop_the_run(springs, tmp_path):
     """Without a repulsive core, two atoms pulled together pass through each other."""
     pair = Atoms("HH", positions=[[0, 0, 0], [1.5, 0.01, 0]])
     out = tmp_path / "a.xyz"
-    with pytest.raises(UnstableDynamics, match=r"atoms (0 \(H\) and 1|1 \(H\) and 0) \(H\) have run into each") as error:
+    with pytest.raises(
+        UnstableDynamics, match=r"atoms (0 \(H\) and 1|1 \(H\) and 0) \(H\) have run into each"
+    ) as error:
         molecular_dynamics(springs(1.0, 0.0, 5.0), pair, "nve", 0, steps=500, every=1, out=out)
     frames = read(out, index=":")
     last = frames[-1].info["step"]
@@ -190,13 +202,17 @@ def test_a_time_step_that_is_too_long_stops_the_run(springs, dimer, tmp_path):
     """A step far too long for its spring grows without bound, until the atoms fly apart."""
     out = tmp_path / "a.traj"
     with pytest.raises(UnstableDynamics, match=r"at step \d+ the temperature is .*--dt"):
-        molecular_dynamics(springs(1e3, 1.0, 50.0), dimer, "nve", 300, steps=1000, dt_fs=5.0, every=1, out=out)
+        molecular_dynamics(
+            springs(1e3, 1.0, 50.0), dimer, "nve", 300, steps=1000, dt_fs=5.0, every=1, out=out
+        )
     for frame in read(out, index=":"):
         assert np.isfinite(frame.positions).all()
         assert frame.get_temperature() < 2e5
 
 
-@pytest.mark.parametrize(("failure", "message"), [("nan", "at step 6 the energy"), ("error", "after step 5: bad")])
+@pytest.mark.parametrize(
+    ("failure", "message"), [("nan", "at step 6 the energy"), ("error", "after step 5: bad")]
+)
 def test_a_model_that_fails_stops_the_run(springs, dimer, tmp_path, monkeypatch, failure, message):
     potential = springs(10.0, 1.0, 5.0)
     healthy, calls = potential.atomic_energies, []

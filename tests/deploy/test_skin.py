@@ -61,9 +61,11 @@ def test_the_rule_is_as_wide_as_it_is_proved_to_be():
     start = np.array([[0.0, 0.0, 0.0], [CUTOFF + SKIN - 1e-6, 0.0, 0.0]])
     neighbours = SkinNeighbours(CUTOFF, SKIN)
     kept(neighbours, start, cell, pbc)
-    nearer = start + [[SKIN / 2 - 1e-3, 0, 0], [-SKIN / 2 + 1e-3, 0, 0]]
+    nearer = start + np.array([[SKIN / 2 - 1e-3, 0, 0], [-SKIN / 2 + 1e-3, 0, 0]])
     assert neighbours.covers(nearer, cell, pbc)
-    assert not neighbours.covers(start + [[SKIN / 2 + 1e-3, 0, 0], [-SKIN / 2 - 1e-3, 0, 0]], cell, pbc)
+    assert not neighbours.covers(
+        start + np.array([[SKIN / 2 + 1e-3, 0, 0], [-SKIN / 2 - 1e-3, 0, 0]]), cell, pbc
+    )
     drifted = start + np.array([100.0, 0.0, 0.0])
     assert neighbours.covers(drifted, cell, pbc), "a drift of everything changes no pair"
 
@@ -119,7 +121,9 @@ def test_a_lone_atom_has_no_edges():
         assert edges.shifts.shape == (0, 3)
 
 
-@pytest.mark.parametrize(("cutoff", "skin"), [(0.0, 0.5), (float("nan"), 0.5), (3.0, -0.1), (3.0, float("inf"))])
+@pytest.mark.parametrize(
+    ("cutoff", "skin"), [(0.0, 0.5), (float("nan"), 0.5), (3.0, -0.1), (3.0, float("inf"))]
+)
 def test_impossible_lengths_are_refused(cutoff, skin):
     with pytest.raises(ValueError, match="Å"):
         SkinNeighbours(cutoff, skin)

@@ -68,7 +68,9 @@ class Calculator(AseCalculator):
         super().__init__()
         self.model = as_potential(model_or_path, device, dtype)
         if self.model is not model_or_path:
-            self.model.requires_grad_(False)  # ours alone, and nothing will train it: autograd has less to keep
+            self.model.requires_grad_(
+                False
+            )  # ours alone, and nothing will train it: autograd has less to keep
         self._neighbours = SkinNeighbours(self.model.cutoff, skin, self.model.device)
         self._edges: Edges | None = None
         self._numbers = np.zeros(0, dtype=np.int64)

@@ -29,7 +29,7 @@ from ase.md.verlet import VelocityVerlet
 
 from cynosure.deploy.calculator import Calculator
 from cynosure.deploy.trajectory import TrajectoryFile, frozen, trajectory_format
-from cynosure.deploy.velocities import degrees_of_freedom, maxwell_boltzmann, remove_drift
+from cynosure.deploy.velocities import degrees_of_freedom, maxwell_boltzmann
 from cynosure.potentials import Potential
 
 Ensemble = Literal["nve", "nvt", "npt"]
@@ -84,6 +84,7 @@ class MDResult:
     """What a simulation leaves behind.
 
     Attributes:
+        ensemble: what was kept constant.
         atoms: the last frame, with velocities, energy and forces.
         samples: one every `every` steps, the first at step 0.
         times: [T] ps, every step.
@@ -93,6 +94,7 @@ class MDResult:
         plot: the picture of energy and temperature, if one was made.
     """
 
+    ensemble: Ensemble
     atoms: Atoms
     samples: list[Sample] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
@@ -112,11 +114,32 @@ class MDResult:
         """The largest distance of the total energy from where it started, eV/atom."""
         return float(np.max(np.abs(np.array(self.totals) - self.totals[0])))
 
+    def summary(self) -> str:
+        """Drift of the energy where it should be constant, otherwise the means over the second half."""
+        span = f"{self.times[-1]:.3g} ps" if self.times else "nothing"
+        lines = [f"Stopped early, after {span}."] if self.interrupted else []
+        if self.ensemble == "nve" and self.times:
+            lines.append(
+                f"Drift of the total energy over {span}: {1000 * self.drift():+.3g} meV/atom "
+                f"(largest excursion {1000 * self.excursion():.3g} meV/atom)."
+            )
+        half = self.samples[len(self.samples) // 2 :]
+        if half:
+            temperatures = [sample.temperature for sample in half]
+            means = [f"temperature {np.mean(temperatures):.1f} ± {np.std(temperatures):.1f} K"]
+            if not math.isnan(half[0].pressure):
+                pressures = [sample.pressure for sample in half]
+                means.append(f"pressure {np.mean(pressures):.3f} ± {np.std(pressures):.3f} GPa")
+            if self.ensemble == "npt":
+                means.append(f"volume {np.mean([sample.volume for sample in half]):.2f} Å³")
+            lines.append(f"Means over the second half: {', '.join(means)}.")
+        return "\n".join(lines)
+
 
 def molecular_dynamics(
     model: Potential | Calculator | str | Path,
     atoms: Atoms,
-    ensemble: Ensemble = "nve",
+    ensemble: Ensemble = "nvt",
     temperature: float | None = None,
     steps: int = 1000,
     dt_fs: float = 0.5,
@@ -164,13 +187,12 @@ def molecular_dynamics(
     calculator = model if isinstance(model, Calculator) else Calculator(model, device=device, dtype=dtype)
     moving = atoms.copy()
     moving.calc = calculator
-    if temperature is not None:
-        maxwell_boltzmann(moving, temperature, seed)
-    hold_centre = ensemble == "nvt" and not moving.constraints and len(moving) > 1
-    if hold_centre:
-        remove_drift(moving)
+    if ensemble == "nvt" and not moving.constraints and len(moving) > 1:
         moving.set_constraint(FixCom())
-    run = _Run(moving, calculator, ensemble, every, on_sample, list(atoms.constraints))
+    degrees = degrees_of_freedom(moving, momentum_conserved=ensemble == "nve")
+    if temperature is not None:
+        maxwell_boltzmann(moving, temperature, seed, degrees)
+    run = _Run(moving, calculator, ensemble, degrees, every, on_sample, list(atoms.constraints))
     # The first evaluation comes before any file is touched: a bad structure must not cost an old trajectory.
     run.check()
     dynamics = _integrator(moving, ensemble, temperature, dt_fs, pressure, seed)
@@ -194,6 +216,7 @@ class _Run:
         atoms: Atoms,
         calculator: Calculator,
         ensemble: Ensemble,
+        degrees: int,
         every: int,
         on_sample: Callable[[Sample], None] | None,
         constraints: list,
@@ -203,8 +226,8 @@ class _Run:
         self.every = every
         self.on_sample = on_sample
         self.constraints = constraints
-        self.degrees = degrees_of_freedom(atoms, momentum_conserved=ensemble == "nve")
-        self.result = MDResult(atoms)
+        self.degrees = degrees
+        self.result = MDResult(ensemble, atoms)
 
     def go(self, dynamics: MolecularDynamics, steps: int, file: TrajectoryFile | None) -> MDResult:
         """Run `steps` steps and return the result, also after Ctrl-C."""

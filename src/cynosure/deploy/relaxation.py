@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +14,15 @@ import torch
 from ase import Atoms, units
 from ase.filters import FrechetCellFilter
 from ase.io import write
-from ase.io.formats import UnknownFileTypeError, filetype
-from ase.optimize import LBFGS
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+from ase.optimize import BFGS, LBFGS
 
 from cynosure.deploy.calculator import Calculator
 from cynosure.deploy.trajectory import frozen
 from cynosure.potentials import Potential
 
-# A step is never longer than this, Å: far from the minimum the quadratic model is worth little.
-_LONGEST_STEP = 0.1
+# The dense Hessian of this many atoms is diagonalised in a tenth of a second.
+_MOST_FOR_BFGS = 200
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,24 @@ class RelaxResult:
     after: RelaxStep
     out: Path | None = None
 
+    def summary(self) -> str:
+        """Before and after, in a few lines."""
+        before, after = self.before, self.after
+        end = (
+            f"Converged in {after.step} steps."
+            if self.converged
+            else f"NOT converged after {after.step} steps."
+        )
+        lines = [
+            end,
+            f"energy {before.energy:.6f} -> {after.energy:.6f} eV ({after.energy - before.energy:+.6f} eV)",
+            f"largest force {before.fmax:.5f} -> {after.fmax:.5f} eV/Å",
+        ]
+        if not math.isnan(after.stress):
+            lines.append(f"largest stress {before.stress:.3f} -> {after.stress:.3f} GPa")
+            lines.append(f"volume {before.volume:.3f} -> {after.volume:.3f} Å³")
+        return "\n".join(lines)
+
 
 def relax(
     model: Potential | Calculator | str | Path,
@@ -70,9 +90,13 @@ def relax(
     out: str | Path | None = None,
     device: str | None = None,
     dtype: torch.dtype | str | None = None,
+    overwrite: bool = False,
     on_step: Callable[[RelaxStep], None] | None = None,
 ) -> RelaxResult:
-    """Relax positions, and with `cell` the lattice vectors too, by ASE's L-BFGS.
+    """Relax positions, and with `cell` the lattice vectors too.
+
+    Up to 200 atoms by ASE's BFGS, which turns away from saddles because it knows the whole Hessian's signs;
+    beyond, where that Hessian costs more than the model, by its variant of limited memory.
 
     The cell moves in the logarithm of its strain (ASE's `FrechetCellFilter`), so that its forces are the
     exact derivatives of the energy that is minimised.
@@ -87,18 +111,22 @@ def relax(
             the relaxation converged.
         device: see `Calculator`.
         dtype: see `Calculator`.
+        overwrite: whether a file that is there already may be replaced.
         on_step: called with each step as it is made.
 
     Raises:
         ValueError: for settings that make no sense, or an energy that stops being finite.
         FileNotFoundError: if the folder of `out` is not there.
+        FileExistsError: if `out` is there already and `overwrite` is not set.
     """
-    _check_settings(atoms, cell, fmax, steps, out)
+    _check_settings(atoms, cell, fmax, steps)
+    form = None if out is None else _check_target(Path(out), overwrite)
     moving = atoms.copy()
     moving.calc = model if isinstance(model, Calculator) else Calculator(model, device=device, dtype=dtype)
     target = FrechetCellFilter(moving) if cell else moving
+    method = BFGS if len(atoms) <= _MOST_FOR_BFGS else LBFGS
     # ASE's annotations leave out what its documentation allows: a filter, and no log.
-    optimiser = LBFGS(target, maxstep=_LONGEST_STEP, logfile=None)  # pyright: ignore[reportArgumentType]
+    optimiser = method(target, logfile=None)  # pyright: ignore[reportArgumentType]
     history: list[RelaxStep] = []
 
     reached = False
@@ -114,7 +142,7 @@ def relax(
             on_step(state)
     relaxed = frozen(moving)
     if out is not None:
-        write(str(out), relaxed)
+        _write_whole(Path(out), relaxed, form)
     return RelaxResult(relaxed, bool(reached), history[0], history[-1], None if out is None else Path(out))
 
 
@@ -126,7 +154,7 @@ def _state(atoms: Atoms, step: int) -> RelaxStep:
     return RelaxStep(step, float(atoms.get_potential_energy()), fmax, stress, volume)
 
 
-def _check_settings(atoms: Atoms, cell: bool, fmax: float, steps: int, out: str | Path | None) -> None:
+def _check_settings(atoms: Atoms, cell: bool, fmax: float, steps: int) -> None:
     """Refuse settings that make no sense, before anything is computed."""
     if len(atoms) == 0:
         raise ValueError("this structure has no atoms; give at least one")
@@ -139,13 +167,34 @@ def _check_settings(atoms: Atoms, cell: bool, fmax: float, steps: int, out: str 
             "to relax the cell, it must be periodic in all three directions; "
             f"this structure has pbc {atoms.pbc.tolist()}: leave --cell out"
         )
-    if out is None:
-        return
-    if not Path(out).parent.is_dir():
-        raise FileNotFoundError(f"{out}: the folder {Path(out).parent} is not there; make it first")
+
+
+def _check_target(out: Path, overwrite: bool) -> str:
+    """ASE's name for the format of a file that may be written."""
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out}: the folder {out.parent} is not there; make it first")
+    if out.exists() and not overwrite:
+        raise FileExistsError(
+            f"{out} is there already; choose another name, or allow overwriting (--overwrite)"
+        )
     try:
-        filetype(str(out), read=False)
+        form = filetype(str(out), read=False)
     except UnknownFileTypeError:
+        form = ""
+    if form not in ioformats or not ioformats[form].can_write:
         raise ValueError(
-            f"{out}: no known format has this extension; .extxyz, .traj, .cif or .vasp will do"
-        ) from None
+            f"{out}: no format to write has this extension; .extxyz, .traj, .cif or .vasp will do"
+        )
+    return form
+
+
+def _write_whole(out: Path, atoms: Atoms, form: str | None) -> None:
+    """Write a file so that, whatever happens, a file of this name is whole."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{out.name}.", suffix=out.suffix, dir=out.parent)
+    os.close(descriptor)
+    try:
+        write(temporary, atoms, format=form)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, out)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms, units
+from ase.constraints import FixCom
 
 # A moment of inertia below this part of the largest one belongs to the axis of a linear molecule.
 _LINEAR = 1e-8
@@ -33,7 +34,8 @@ def maxwell_boltzmann(atoms: Atoms, temperature: float, seed: int = 0, degrees: 
 
     1. Each momentum component is drawn from a normal distribution of variance m k_B T.
     2. The total momentum is removed, and for a molecule (no periodic direction) the angular momentum too, so
-       that it neither flies off nor spins. Neither is done where constraints hold atoms and fix the frame.
+       that it neither flies off nor spins. Neither is done where constraints (other than `FixCom`) hold atoms
+       and fix the frame.
     3. The velocities are scaled to exactly the temperature asked for.
 
     Args:
@@ -50,7 +52,7 @@ def maxwell_boltzmann(atoms: Atoms, temperature: float, seed: int = 0, degrees: 
     rng = np.random.default_rng(seed)
     masses = atoms.get_masses()[:, None]
     atoms.set_momenta(rng.standard_normal((len(atoms), 3)) * np.sqrt(masses * units.kB * temperature))
-    if not atoms.constraints:
+    if all(isinstance(constraint, FixCom) for constraint in atoms.constraints):
         remove_drift(atoms)
     if degrees is None:
         degrees = degrees_of_freedom(atoms, momentum_conserved=True)

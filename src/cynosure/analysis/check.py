@@ -1,0 +1,103 @@
+"""Every identity that a potential should obey, measured on one structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from ase import Atoms
+
+from cynosure.analysis import finite_differences, symmetries
+from cynosure.analysis.deviation import Deviation, evaluate
+from cynosure.potentials import Potential
+
+CHECKS: tuple[Callable[[Potential, Atoms], list[Deviation]], ...] = (
+    symmetries.rotation,
+    symmetries.reflection,
+    symmetries.translation,
+    symmetries.wrapping,
+    symmetries.permutation,
+    symmetries.batch_equals_single,
+    symmetries.supercell,
+    symmetries.separation,
+    symmetries.lone_atom,
+    finite_differences.forces,
+    finite_differences.stress,
+    finite_differences.smoothness,
+)
+
+
+def check(
+    model: Potential, atoms: Atoms, on_deviation: Callable[[Deviation], None] | None = None
+) -> list[Deviation]:
+    """Measure symmetries, derivatives and smoothness of a model on a structure.
+
+    A model in float32 is tested as a float64 copy, where rounding hides nothing, and what float32 itself
+    costs is reported at the end.
+
+    Args:
+        model: the potential; it is not changed.
+        atoms: the structure. What has no meaning for it is left out: wrapping and supercells of a molecule,
+            stress without a volume.
+        on_deviation: called with each result as soon as it is known.
+
+    Returns:
+        one deviation for each quantity tested; all is well when every one is `ok`.
+
+    Raises:
+        ValueError: for a structure that cannot be evaluated: no atoms, an unknown element, two atoms on one
+            spot, a position that is not finite.
+    """
+    if len(atoms) == 0:
+        raise ValueError("this structure has no atoms; give at least one")
+    exact = model if model.dtype == torch.float64 else deepcopy(model).to(torch.float64)
+    found: list[Deviation] = []
+    for measure in CHECKS:
+        found += _tell(measure(exact, atoms), on_deviation)
+    if model.dtype != torch.float64:
+        found += _tell(precision(model, exact, atoms), on_deviation)
+    return found
+
+
+def precision(model: Potential, exact: Potential, atoms: Atoms) -> list[Deviation]:
+    """What the model's own precision costs against the same model in float64, on one structure.
+
+    Args:
+        model: the model as it will be used.
+        exact: the same model in float64.
+        atoms: the structure.
+    """
+    used, true = evaluate(model, atoms), evaluate(exact, atoms)
+    name = str(model.dtype).removeprefix("torch.")
+    energy = abs(used.energy - true.energy) / len(atoms)
+    forces = float(abs(used.forces - true.forces).max())
+    largest = max(1.0, float(abs(true.forces).max()))
+    return [
+        Deviation(f"{name}: energy", energy, 1e-4, "eV/atom", note=f"{name} against float64"),
+        Deviation(f"{name}: forces", forces, 1e-3 * largest, "eV/Å", note=f"{name} against float64"),
+    ]
+
+
+def _tell(found: list[Deviation], listener: Callable[[Deviation], None] | None) -> list[Deviation]:
+    if listener is not None:
+        for deviation in found:
+            listener(deviation)
+    return found
+
+
+def verdict(found: list[Deviation]) -> str:
+    """What the deviations of `check` come to, in plain words."""
+    broken = [deviation for deviation in found if not deviation.ok]
+    unpromised = sorted({one.name.partition(":")[0] for one in found if not one.promised})
+    lines = []
+    if broken:
+        names = ", ".join(deviation.name for deviation in broken)
+        lines.append(
+            f"{len(broken)} of {len(found)} deviations are too large: {names}. Do not trust this model."
+        )
+    else:
+        lines.append(f"All {len(found) - sum(not one.promised for one in found)} promises hold.")
+    if unpromised:
+        lines.append(f"Not promised by this model, and not counted: {', '.join(unpromised)}.")
+    return "\n".join(lines)

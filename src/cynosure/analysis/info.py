@@ -1,0 +1,128 @@
+"""What is in a file: a model, or a data set?"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ase.data import chemical_symbols
+
+from cynosure.analysis.data_report import describe_data
+from cynosure.analysis.report import Report, Table
+from cynosure.data import read_frames
+from cynosure.potentials import Potential, load, read_header
+
+# Longer texts of the provenance (a resolved configuration, say) are cut for the screen.
+_LONGEST = 90
+
+
+def info(
+    path: str | Path, keys: Mapping[str, str] | None = None, units: Mapping[str, str] | None = None
+) -> Report:
+    """Say what a file holds: a model file is loaded and its probe evaluated, anything else is read as frames.
+
+    Args:
+        path: a model file, a folder with `model.safetensors` in it, or a file of structures.
+        keys: for structures: label to column, as for `cynosure.data.read_frames`.
+        units: for structures: quantity to unit, as for `cynosure.data.read_frames`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is neither, saying why; a damaged or foreign model file says so.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path} (looked in {path.absolute().parent})")
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        if not inside.is_file():
+            raise ValueError(f"{path} is a folder without a model.safetensors in it; name a file")
+        path = inside
+    if is_safetensors(path):
+        return describe_model(path)
+    return describe_data(read_frames(path, keys or {}, units or {}))
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file is named or begins like a safetensors container, whole or not."""
+    if path.suffix == ".safetensors":
+        return True
+    with path.open("rb") as file:
+        start = file.read(9)
+    # Eight bytes with the length of a JSON header, then the header.
+    return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] < path.stat().st_size
+
+
+def describe_model(path: str | Path) -> Report:
+    """What a model file holds. The model is loaded, so that checksums and probe are checked.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not a whole model file, or fails its probe.
+    """
+    path = Path(path)
+    header = read_header(path)
+    model = load(path)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    size = path.stat().st_size / 1e6
+    overview = {
+        "format": str(header["format"]),
+        "parameters": f"{parameters:,} in {header['dtype']} ({size:.2f} MB)",
+        "elements": ", ".join(chemical_symbols[number] for number in model.species),
+        "cutoff": f"{model.cutoff:g} Å",
+        "neighbours in training": f"{model.calibration.avg_neighbours:.1f} per atom",
+        "promises": ", ".join(_promises(model)),
+        "probe": f"evaluated and passed ({len(header['probe']['numbers'])} atoms)",
+    }
+    tables = [
+        Table("Model", ("", ""), tuple(overview.items())),
+        Table("Architecture", ("setting", "value"), tuple(_flat(model.config.model_dump(mode="json")))),
+        _elements(model),
+    ]
+    provenance = tuple(_flat(header["provenance"]))
+    if provenance:
+        tables.append(Table("Provenance", ("", ""), provenance))
+    return Report(
+        title=f"{path}: a Cynosure model",
+        tables=tuple(tables),
+        next_steps=(
+            f"cynosure check {path} STRUCTURE",
+            f"cynosure eval {path} DATA",
+            f"cynosure md {path} STRUCTURE --ensemble nvt --temperature 300 --out md.traj",
+        ),
+        is_model=True,
+    )
+
+
+def _promises(model: Potential) -> list[str]:
+    """The symmetries that hold by construction."""
+    always = ["rotation", "translation", "permutation"]
+    if getattr(model.config, "parity", True) is False:
+        return [*always, "but not reflection (parity=False)"]
+    return [*always, "reflection"]
+
+
+def _elements(model: Potential) -> Table:
+    calibration = model.calibration
+    rows = tuple(
+        (chemical_symbols[number], f"{e0:.6f}", f"{scale:.6g}", f"{shift:.6g}")
+        for number, e0, scale, shift in zip(
+            calibration.species, calibration.e0s, calibration.scale, calibration.shift, strict=True
+        )
+    )
+    title = f"Elements (E0s: {calibration.e0_kind})"
+    return Table(title, ("element", "E0 (eV)", "scale (eV)", "shift (eV)"), rows)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Dotted keys and printable values of a nested mapping."""
+    rows = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            text = str(value)
+            rows.append((f"{prefix}{key}", text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"))
+    return rows

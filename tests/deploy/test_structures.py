@@ -1,0 +1,70 @@
+"""Reading one structure: the right frame, everything that dynamics need, and plain words for what is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.constraints import FixAtoms
+from ase.io import write
+
+from cynosure.deploy import read_structure
+
+
+@pytest.fixture
+def frames(silicon) -> list[Atoms]:
+    made = []
+    for number in range(3):
+        frame = silicon.copy()
+        frame.positions += number
+        frame.set_momenta(np.full((8, 3), float(number)))
+        frame.set_constraint(FixAtoms([1]))
+        made.append(frame)
+    return made
+
+
+def test_the_last_frame_or_the_one_that_is_named(frames, tmp_path):
+    path = tmp_path / "many.traj"
+    write(path, frames)
+    for name, expected in ((path, 2), (f"{path}@0", 0), (f"{path}@-2", 1)):
+        atoms = read_structure(name)
+        np.testing.assert_allclose(atoms.positions, frames[expected].positions)
+        np.testing.assert_allclose(atoms.get_momenta(), frames[expected].get_momenta())
+        assert len(atoms.constraints) == 1
+
+
+def test_a_name_with_an_at_sign_is_a_name(frames, tmp_path):
+    path = tmp_path / "run@2"
+    write(path, frames[1], format="extxyz")
+    np.testing.assert_allclose(read_structure(path).positions, frames[1].positions)
+
+
+def test_what_is_missing_is_named(tmp_path):
+    for name in ("gone.xyz", "gone.xyz@3"):
+        with pytest.raises(FileNotFoundError, match=r"no file .*gone\.xyz "):
+            read_structure(tmp_path / name)
+    with pytest.raises(ValueError, match="not a file"):
+        read_structure(tmp_path)
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "broken.xyz"
+    path.write_text("3\nhello\nH 0 0 0\n")
+    with pytest.raises(ValueError, match=r"ASE cannot read .*broken\.xyz"):
+        read_structure(path)
+    write(tmp_path / "one.xyz", Atoms("H"))
+    with pytest.raises(ValueError, match="@7"):
+        read_structure(tmp_path / "one.xyz@7")
+
+
+def test_impossible_structures_are_refused(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text("2\nProperties=species:S:1:pos:R:3\nH 0 0 0\nH nan 0 0\n")
+    with pytest.raises(ValueError, match="position of atom 1 is not finite"):
+        read_structure(path)
+    write(tmp_path / "empty.traj", Atoms())
+    with pytest.raises(ValueError, match="no atoms"):
+        read_structure(tmp_path / "empty.traj")
+    path.write_text('1\nLattice="inf 0 0 0 1 0 0 0 1" Properties=species:S:1:pos:R:3 pbc="F F F"\nH 0 0 0\n')
+    with pytest.raises(ValueError, match="cell is not finite"):
+        read_structure(path)
