@@ -158,9 +158,10 @@ def test_fragments_far_apart(pbc, distance):
     assert any(pbc) or len(receivers) == 6
 
 
-def test_molecule_in_an_enormous_box():
-    positions = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1e6 - 1.0, 0.0, 0.0]])
-    edges = edges_of(neighbour_list(positions, 1e6 * np.eye(3), True, 1.5))
+@pytest.mark.parametrize("box", [(1e6, 1e6, 1e6), (1e6, 4.0, 4.0)])
+def test_molecule_in_an_enormous_box(box):
+    positions = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [box[0] - 1.0, 0.0, 0.0]])
+    edges = edges_of(neighbour_list(positions, np.diag(box), True, 1.5))
     assert edges == [(0, 1, 0, 0, 0), (0, 2, -1, 0, 0), (1, 0, 0, 0, 0), (2, 0, 1, 0, 0)]
 
 
@@ -203,6 +204,7 @@ BOX = 5.0 * np.eye(3)
         (ONE, np.array([[1.0, 2, 3], [2, 4, 6], [0, 0, 1]]), (True, True, False), 3.0, "along a, b but"),
         (ONE, np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]), True, 3.0, "span no volume"),
         (ONE, 1e-3 * np.eye(3), True, 5.0, "is the cell in Å"),
+        (ONE, np.diag([1e8, 4.0, 4.0]), True, 5.0, "1e.08 Å thick; is it in Å"),
         ([[0, 0, 0], [1, 0, 0], [1, 0, 0]], BOX, True, 3.0, "atoms 1 and 2 are on one spot"),
         ([[0, 0, 0], [1, 0, 0], [1, 0, 9e-4]], np.zeros((3, 3)), False, 3.0, "atoms 1 and 2 are on one spot"),
         ([[0, 0, 0], [10, -5, 0]], BOX, True, 3.0, r"atoms 0 and 1, shifted .* are on one spot"),

@@ -16,6 +16,8 @@ MIN_DISTANCE = 1e-3  # Å. Closer than this, two atoms are one atom written twic
 
 # Beyond this distance from the origin (Å) float64 resolves displacements no better than 1e-7 Å.
 _FARTHEST = 1e9
+# The thickest cell, Å: a tenth of a millimetre is in the wrong unit, and its search grid would not fit.
+_THICKEST = 1e6
 # The most cells the search may cut one axis into; the library beneath overflows its cell indices above ~3e5.
 _MAX_CELLS_PER_AXIS = 50_000
 # A cell with more images of itself in reach than this, and so many edges in all, is in the wrong unit.
@@ -53,7 +55,7 @@ def neighbour_list(
     Raises:
         ValueError: no atoms; a position that is not finite, or beyond 1e9 Å; periodic lattice vectors that
             span no volume; a cutoff that is not a positive number; two atoms within `MIN_DISTANCE`; a cell
-            so much thinner than the cutoff that the images cannot be counted out.
+            so much thinner than the cutoff that the images cannot be counted out, or thicker than 1e6 Å.
     """
     positions, cell, pbc = _checked(positions, cell, pbc, cutoff)  # step 1
     frame = _search_frame(cell, pbc, len(positions), cutoff)
@@ -124,6 +126,11 @@ def _search_frame(
             f" {cell.tolist()}; give a cell, or switch pbc off where there is none"
         )
     heights = 1.0 / np.linalg.norm(np.linalg.inv(frame), axis=0)
+    if heights[pbc].max() > _THICKEST:
+        raise ValueError(
+            f"the cell is {heights[pbc].max():.3g} Å thick; is it in Å? {cell.tolist()}; switch pbc off along"
+            " vectors that only stand for empty space"
+        )
     images = np.prod(np.maximum(2.0 * cutoff / heights[pbc], 1.0))
     if images > _MANY_IMAGES and atoms**2 * images > _MAX_EDGES_OF_THIN_CELL:
         raise ValueError(
@@ -166,7 +173,7 @@ def _search(
     """The pairs within `reach` (perhaps some beyond it) of a compact structure, sorted."""
     inverse = np.linalg.inv(frame)
     extents = np.where(pbc, 1.0, np.ptp(positions @ inverse, axis=0)) / np.linalg.norm(inverse, axis=0)
-    # A box of a millimetre is searched in coarser cells, to stay within what a cell index holds.
+    # A very long box is searched in coarser cells, to stay within what a cell index holds.
     reach = max(reach, float(extents.max()) / _MAX_CELLS_PER_AXIS)
     threads = max(1, min(torch.get_num_threads(), len(positions) // _ATOMS_PER_THREAD))
     search = vesin.NeighborList(cutoff=reach, full_list=True, n_threads=threads)
