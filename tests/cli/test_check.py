@@ -59,6 +59,12 @@ def test_a_broken_promise_is_marked_and_is_the_exit_status(model_file, molecule_
     assert "Do not trust this model" in result.output
 
 
+def test_a_device_that_is_not_there(model_file, molecule_file):
+    result = run(model_file, molecule_file, "--device", "abacus")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: the device 'abacus'")
+
+
 @pytest.mark.parametrize("wrong", ["model", "structure"])
 def test_what_goes_wrong_is_one_line(model_file, molecule_file, tmp_path, wrong):
     gone = tmp_path / "gone.file"

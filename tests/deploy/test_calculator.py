@@ -266,6 +266,12 @@ def test_an_unknown_precision_is_refused(model):
         Calculator(model, dtype="float16")
 
 
+@pytest.mark.parametrize("device", ["abacus", "meta:x", "cuda:77"])
+def test_a_device_that_is_not_there_is_refused(model, device):
+    with pytest.raises(ValueError, match=f"the device '{device}' cannot be used here"):
+        Calculator(model, device=device)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Calculator(tmp_path / "nowhere.safetensors")

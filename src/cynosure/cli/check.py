@@ -25,11 +25,10 @@ def check(
 
     from cynosure.analysis import check as run
     from cynosure.analysis import verdict
-    from cynosure.deploy import read_structure
-    from cynosure.potentials import load
+    from cynosure.deploy import as_potential, read_structure
 
     console = Console(highlight=False)
-    atoms, potential = read_structure(structure), load(model, device=device)
+    atoms, potential = read_structure(structure), as_potential(model, device)
     marks = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]–[/dim]"}
     console.print(f"[bold]  {'check':<28} {'deviation':>10} {'tolerance':>10}  unit[/bold]")
     found = run(

@@ -47,8 +47,9 @@ class Calculator(AseCalculator):
         model: the potential that is evaluated.
 
     Raises:
-        ValueError: for an unknown dtype, a bad model file, a negative skin; when calculating, for an element
-            the model does not know, no atoms at all, a position that is not finite, two atoms on one spot.
+        ValueError: for an unknown dtype or device, a bad model file, a negative skin; when calculating, for
+            an element the model does not know, no atoms at all, a position that is not finite, two atoms on
+            one spot.
         FileNotFoundError: if there is no such file.
         ase.calculators.calculator.PropertyNotImplementedError: when stress is asked of a structure whose
             cell has no volume.
@@ -198,17 +199,31 @@ def as_potential(
     something does.
 
     Raises:
-        ValueError: if the dtype is neither float32 nor float64, or the file is no good.
+        ValueError: if the dtype is neither float32 nor float64, the device is not there, or the file is no
+            good.
         FileNotFoundError: if there is no such file.
     """
-    dtype = _as_dtype(dtype)
+    dtype, device = _as_dtype(dtype), _as_device(device)
     if not isinstance(model_or_path, torch.nn.Module):
         return load(model_or_path, device="cpu" if device is None else device, dtype=dtype)
-    device = model_or_path.device if device is None else torch.device(device)
+    device = model_or_path.device if device is None else device
     dtype = model_or_path.dtype if dtype is None else dtype
     if device == model_or_path.device and dtype == model_or_path.dtype:
         return model_or_path
     return copy.deepcopy(model_or_path).to(device=device, dtype=dtype)
+
+
+def _as_device(device: torch.device | str | None) -> torch.device | None:
+    if device is None:
+        return None
+    try:
+        device = torch.device(device)
+        torch.zeros(0, device=device)
+    # What torch raises here depends on the device and on how it was built; an AssertionError among others.
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the device '{device}' cannot be used here ({reason}); use cpu") from None
+    return device
 
 
 def _as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
