@@ -100,7 +100,7 @@ def _numbered(path: Path) -> Iterator[tuple[int, Atoms]]:
         # Each of ASE's readers fails in its own way on a broken file (IndexError, KeyError, XML errors, …).
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise ValueError(f"ASE cannot read {path} past its first {number} frames ({reason})") from error
+            raise ValueError(f"ASE cannot read {path} (stopped at frame {number}; {reason})") from error
         yield number, atoms
 
 
