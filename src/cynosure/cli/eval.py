@@ -24,7 +24,7 @@ def eval(
         list[str] | None,
         typer.Option(metavar="LABEL=UNIT", help="A unit other than eV and Å, as in stress=kBar."),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, …")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, …")] = "auto",
 ) -> None:
     """Measure a model's errors on labelled frames.
 
@@ -36,10 +36,11 @@ def eval(
     from cynosure.data import read_frames
     from cynosure.potentials import load, write_atomically
     from cynosure.training import display_for, evaluate
+    from cynosure.training.setup import resolve_device
 
     frames = read_frames(data, dict(map(pair, key or [])), dict(map(pair, unit or [])))
     print(frames.summary())
-    potential = load(model, device=device)
+    potential = load(model, device=resolve_device(device))
     display = display_for()
     try:
         metrics = evaluate(

@@ -8,8 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
 from cynosure.training.metrics import TABLE_UNITS, ErrorStats
 
@@ -76,7 +78,7 @@ class LineDisplay(Display):
 
 
 class BarDisplay(Display):
-    """A progress bar with the rate, the loss, the last validation and the time left.
+    """A progress bar with the time left and, below it, the rate, the loss and the best validation so far.
 
     Args:
         console: where to; a new one on standard output if None.
@@ -84,43 +86,45 @@ class BarDisplay(Display):
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
-        self._bar: Progress | None = None
-        self._validation = "no validation yet"
+        self._validation = ""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[left]}"),
+        )
+        self._task = self._bar.add_task("", total=1.0, left="")
+        self._details = Text(no_wrap=True, overflow="ellipsis")
+        self._live: Live | None = None
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def step(self, *, step: int, epoch: int, progress: float, loss: float, rate: float, left: float) -> None:
-        text = f"epoch {epoch} · loss {loss:.3g} · {rate:.3g} structures/s · {self._validation}"
+        text = f"epoch {epoch}, {rate:.3g} structures/s, loss {loss:.3g}{self._validation}"
         self._update("training", progress, text, f"{duration(left)} left")
 
     def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
-        self._validation = describe_errors(errors) if best else self._validation
+        if best:
+            self._validation = f"; held out: {describe_errors(errors)}"
 
     def evaluating(self, what: str, done: int, total: int) -> None:
-        if self._bar is None or self._bar.tasks[0].description != "training":
+        # A validation in the course of training is too short to change what is shown.
+        if self._live is None or self._bar.tasks[0].description == what:
             self._update(what, done / total, f"{done} of {total} structures", "")
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def _update(self, what: str, fraction: float, text: str, left: str) -> None:
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[left]}"),
-                TextColumn("{task.fields[text]}"),
-                console=self._console,
-                refresh_per_second=4,
-                transient=True,
-            )
-            self._bar.add_task(what, total=1.0, left=left, text=text)
-            self._bar.start()
-        self._bar.update(self._bar.task_ids[0], description=what, completed=fraction, left=left, text=text)
+        if self._live is None:
+            shown = Group(self._bar, self._details)
+            self._live = Live(shown, console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+        self._details.plain = text
+        self._bar.update(self._task, description=what, completed=fraction, left=left)
 
 
 def display_for(stream: TextIO | None = None) -> Display:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +144,11 @@ def wrap_up(
         },
         steps=state.step,
         epochs=state.epoch,
-        seconds=state.wall,
         ended_by=state.ended_by,
     )
     _write_report(result, trainer, data, parity)
-    return result
+    trainer.read_clock()
+    return replace(result, seconds=state.wall)
 
 
 def _heading(what: str, evaluated: int, total: int) -> str:

@@ -115,12 +115,14 @@ class Trainer:
             OSError: a file cannot be written.
         """
         epoch, batches = -1, []
+        if self.state.step == 0:
+            self.save()
         try:
             while not self.state.finished:
                 self._stop.check()
                 if epoch != self.state.epoch:
                     epoch, batches = self.state.epoch, self._batches(self.state.epoch)
-                self._read_clock()
+                self.read_clock()
                 action = pace.next(self.state, len(batches))
                 if isinstance(action, Finish):
                     self._finish(pace.end)
@@ -141,7 +143,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint; the metrics file is brought to the disk first, so that it is never behind."""
-        self._read_clock()
+        self.read_clock()
         self.state.log_bytes = self._log.flush()
         named = dict(self.model.named_parameters())
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -151,6 +153,13 @@ class Trainer:
         tensors |= {f"optimiser/{name}": tensor for name, tensor in moments.items()}
         save_checkpoint(self._checkpoint_path, Checkpoint(self.state, self._setup, tensors))
         self._saved = time.monotonic()
+
+    def read_clock(self) -> float:
+        """Bring `elapsed` and `wall` of the state up to now, and return `elapsed`, s."""
+        now = time.monotonic()
+        self.state.elapsed = self._elapsed_before + now - self._loop_began
+        self.state.wall = self._wall_before + now - self._started
+        return self.state.elapsed
 
     def best_model(self) -> Potential:
         """The averaged model at its best validation, or as it is now if none has taken place."""
@@ -215,7 +224,7 @@ class Trainer:
                 "loss": loss,
                 **dict(zip(terms, parts, strict=True)),
                 "gradient": gradient,
-                "elapsed": round(self._read_clock(), 4),
+                "elapsed": round(self.read_clock(), 4),
             }
         )
         seconds = time.monotonic() - began
@@ -253,7 +262,7 @@ class Trainer:
                 "score": score,
                 "best": best,
                 "errors": errors,
-                "elapsed": round(self._read_clock(), 4),
+                "elapsed": round(self.read_clock(), 4),
             }
         )
         self._display.validation(step=state.step, score=score, best=best, errors=metrics.errors)
@@ -270,12 +279,6 @@ class Trainer:
     def _during_validation(self, done: int, total: int) -> None:
         self._stop.check()
         self._display.evaluating("validation", done, total)
-
-    def _read_clock(self) -> float:
-        now = time.monotonic()
-        self.state.elapsed = self._elapsed_before + now - self._loop_began
-        self.state.wall = self._wall_before + now - self._started
-        return self.state.elapsed
 
     def _show(self, loss: float, progress: float, rate: float, pace: Pace) -> None:
         self._rate = rate if self._rate == 0.0 else 0.95 * self._rate + 0.05 * rate

@@ -67,7 +67,7 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> str:
     return _svg(figure)
 
 
-def parity(pairs: Pairs, units: Mapping[str, tuple[str, float]] = TABLE_UNITS) -> str:
+def parity(pairs: Pairs) -> str:
     """Prediction against label, one panel a quantity; energies per atom, shown from their mean."""
     names = [name for name in ("energy", "forces", "stress") if name in pairs]
     figure = Figure(figsize=(3.5 * len(names), 3.5), layout="constrained")
@@ -78,7 +78,7 @@ def parity(pairs: Pairs, units: Mapping[str, tuple[str, float]] = TABLE_UNITS) -
         title, unit, factor = {
             "energy": ("Energy per atom, from the mean", "meV/atom", 1e3),
             "forces": ("Force components", "eV/Å", 1.0),
-            "stress": ("Stress components", "GPa", units["stress"][1]),
+            "stress": ("Stress components", "GPa", TABLE_UNITS["stress"][1]),
         }[name]
         offset = reference.mean() if name == "energy" else 0.0
         reference, value = (reference - offset) * factor, (value - offset) * factor
@@ -139,12 +139,9 @@ def _svg(figure: Figure) -> str:
     figure.savefig(buffer, format="svg", transparent=True, dpi=160, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
-    return re.sub(
-        r'(<svg[^>]*?) width="[^"]*"',
-        r"\1",
-        re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1),
-        count=1,
-    )
+    # Sizes in points become a width in pixels; the page narrows it where there is less room.
+    pixels = round(96 * figure.get_figwidth())
+    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', rf'\1 width="{pixels}"', text, count=1)
 
 
 def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

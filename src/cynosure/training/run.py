@@ -32,7 +32,7 @@ from cynosure.training.setup import (
 
 CHECKPOINT_SECONDS = 30.0
 # Drawing and writing the report, and leaving Python, on a slow core.
-_REPORT_SECONDS = 6.0
+_REPORT_SECONDS = 7.0
 _RUN_FILES = ("config.json", "checkpoint.safetensors", "metrics.jsonl", "model.safetensors", "report.html")
 # Training frames are evaluated at the end only to be set beside the held-out ones; so many are enough.
 _TRAINING_SAMPLE = 100

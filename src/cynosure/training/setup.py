@@ -158,7 +158,10 @@ def resolve_model(config: TrainConfig) -> TrainConfig:
         ValueError: an unknown model or key, or a device that this machine does not have.
     """
     return config.model_copy(
-        update={"model": resolve(config.model).model_dump(mode="json"), "device": _device(config.device)}
+        update={
+            "model": resolve(config.model).model_dump(mode="json"),
+            "device": resolve_device(config.device),
+        }
     )
 
 
@@ -231,7 +234,12 @@ def _example(dataset: GraphDataset):
     return batch([dataset[index] for index in range(min(count, len(dataset)))])
 
 
-def _device(name: str) -> str:
+def resolve_device(name: str) -> str:
+    """The name of a device that torch can use; `auto` is the first GPU, else the CPU.
+
+    Raises:
+        ValueError: this machine, or this torch, does not have it.
+    """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
