@@ -61,6 +61,7 @@ def test_the_cache_is_bounded_by_edges_and_forgets_the_longest_unused():
     assert small[0] is water
     methane = small[3]  # pushes out silicon, which has been unused for longest
     assert small[3] is methane
+    assert small[0] is water
     assert small[1] is not silicon
     assert small[4] is not small[4]  # too large to keep
     for index in np.random.default_rng(0).integers(0, 5, size=50):

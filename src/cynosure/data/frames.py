@@ -344,7 +344,8 @@ def require_labels(frames: Frames, names: Iterable[str]) -> None:
         raise ValueError(
             f"label '{name}' is not in {frames.source} although its loss weight is on; found:"
             f" {found or 'no labels'}; columns not read: {others or 'none'}; name the column with --key"
-            f" {name}=COLUMN, or set the weight of '{name}' to 0"
+            f" {name}=COLUMN{' (or virial=COLUMN)' if name == 'stress' else ''}, or set the weight of"
+            f" '{name}' to 0"
         )
 
 
