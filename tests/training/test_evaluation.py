@@ -130,5 +130,5 @@ def test_what_cannot_be_evaluated_is_an_error(model, make_molecules):
         evaluate(model, Frames.from_atoms(strangers))
     with torch.no_grad():
         next(model.parameters()).fill_(torch.inf)
-    with pytest.raises(ValueError, match="is not finite for .*the model is broken there"):
+    with pytest.raises(ValueError, match=r"is not finite for .*the model is broken there"):
         evaluate(model, Frames.from_atoms(make_molecules(2)))

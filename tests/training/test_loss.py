@@ -1,5 +1,7 @@
 """The loss is the formula of its docstring, and what has no label has no influence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -126,3 +128,9 @@ def test_a_loss_without_its_label_is_an_error(make_molecules):
         resolve_weights(LossConfig(stress=1.0), frames)
     with pytest.raises(ValueError, match="nothing to learn from"):
         resolve_weights(LossConfig(energy=0, forces=0), frames)
+
+
+def test_a_stress_label_needs_a_volume(make_molecules):
+    molecule = graph_of(make_molecules(1)[0])
+    labels = {**molecule.labels, "stress": torch.ones(1, 3, 3, dtype=torch.float64)}
+    assert set(targets_of(replace(molecule, labels=labels))) == {"energy", "forces"}

@@ -12,7 +12,8 @@ from ase.io import write
 from safetensors.torch import load_file
 
 import cynosure
-from cynosure.training import Display, LineDisplay, TrainConfig, train
+from cynosure.data import read_frames
+from cynosure.training import Display, LineDisplay, TrainConfig, evaluate, train
 from cynosure.training.metrics_log import read_log
 
 
@@ -169,17 +170,24 @@ def test_too_little_time_is_said_before_any_work(settings, tmp_path):
         train(settings(epochs=None, minutes=0.01), out=tmp_path / "run")
 
 
-def test_patience_ends_a_run(settings, tmp_path):
-    # A rate of next to nothing: the average drifts towards weights that change by less and less.
-    config = settings(epochs=500, patience=2, optimiser={"lr": 1.0, "clip": 1e-3})
+def test_patience_ends_a_run_and_the_best_weights_are_kept(settings, data, tmp_path, make_molecules):
+    write(tmp_path / "val.xyz", make_molecules(4, seed=3))
+    # A rate at which training goes to and fro.
+    config = settings(
+        data={"train": str(data), "val": str(tmp_path / "val.xyz")},
+        epochs=500,
+        patience=2,
+        optimiser={"lr": 1.0},
+    )
     result = train(config, out=tmp_path / "run")
     assert result.ended_by == "2 validations in a row without a better score"
     assert result.epochs < 500
     validations = [r for r in read_log(tmp_path / "run" / "metrics.jsonl") if r["kind"] == "validation"]
     assert [record["best"] for record in validations][-2:] == [False, False]
     best = [record for record in validations if record["best"]][-1]
-    errors = cynosure.load(result.model).provenance["validation"]
-    assert errors["forces"] == best["errors"]["forces"]
+    errors = evaluate(cynosure.load(result.model), read_frames(tmp_path / "val.xyz")).to_json()
+    for name in ("energy", "forces"):
+        assert errors[name]["mae"] == pytest.approx(best["errors"][name]["mae"], rel=1e-6)
 
 
 def test_a_folder_with_a_run_is_not_touched(settings, tmp_path):
@@ -307,7 +315,7 @@ def test_bad_data_is_said_in_words(settings, data, tmp_path, make_molecules):
         train(settings(data={"train": str(tmp_path / "nothing.xyz")}), out=out)
     with pytest.raises(ValueError, match="REF_energy"):
         train(settings(data={"train": str(data), "keys": {"energy": "REF_energy"}}), out=out)
-    with pytest.raises(ValueError, match="'stress' is not in .* although its loss weight is on"):
+    with pytest.raises(ValueError, match=r"'stress' is not in .* although its loss weight is on"):
         train(settings(loss={"stress": 1.0}), out=out)
     with pytest.raises(ValueError, match="O but no E0 is given"):
         train(settings(data={"train": str(data), "e0s": {"C": 1.0}}), out=out)
