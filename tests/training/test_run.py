@@ -172,18 +172,21 @@ def test_too_little_time_is_said_before_any_work(settings, tmp_path):
 
 def test_patience_ends_a_run_and_the_best_weights_are_kept(settings, data, tmp_path, make_molecules):
     write(tmp_path / "val.xyz", make_molecules(4, seed=3))
-    # A rate at which training goes to and fro.
+    # Without averaging and at a high rate, training goes to and fro.
     config = settings(
         data={"train": str(data), "val": str(tmp_path / "val.xyz")},
         epochs=500,
         patience=2,
-        optimiser={"lr": 1.0},
+        val_every=1,
+        optimiser={"lr": 0.05},
+        ema={"decay": 0.0},
     )
     result = train(config, out=tmp_path / "run")
     assert result.ended_by == "2 validations in a row without a better score"
     assert result.epochs < 500
     validations = [r for r in read_log(tmp_path / "run" / "metrics.jsonl") if r["kind"] == "validation"]
-    assert [record["best"] for record in validations][-2:] == [False, False]
+    assert [record["best"] for record in validations][-3:] == [True, False, False]
+    assert validations[-1]["score"] > 1.01 * validations[-3]["score"]
     best = [record for record in validations if record["best"]][-1]
     errors = evaluate(cynosure.load(result.model), read_frames(tmp_path / "val.xyz")).to_json()
     for name in ("energy", "forces"):
