@@ -65,7 +65,7 @@ class OptimiserConfig(Config):
         clip: longest gradient that is let through whole; longer ones are shortened to it.
     """
 
-    lr: float = Field(default=0.01, gt=0)
+    lr: float = Field(default=0.02, gt=0)
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     amsgrad: bool = True
     weight_decay: float = Field(default=0.0, ge=0)

@@ -36,7 +36,7 @@ _DEFAULT_STEPS = 10_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 2000
 # An automatic batch holds this many typical frames, so that small sets still make many steps, but no more edges
 # than this unless one frame has them.
-_BATCH_FRAMES, _BATCH_EDGES = 5, 8192
+_BATCH_FRAMES, _BATCH_EDGES = 4, 2048
 # As many edges are enough to see how large the features of a fresh network are.
 _EXAMPLE_EDGES = 4096
 
