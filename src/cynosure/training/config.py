@@ -51,7 +51,7 @@ class LossConfig(Config):
     forces: Weight = "auto"
     stress: Weight = "auto"
     kind: Literal["huber", "squared"] = "huber"
-    delta: float = Field(default=0.01, gt=0)
+    delta: float = Field(default=0.1, gt=0)
 
 
 class OptimiserConfig(Config):
