@@ -74,8 +74,8 @@ def test_derivatives_to_fourth_order_are_finite(name, irreps, size):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_second_derivatives_are_right(name):
-    irreps = "2x0e+1x0o+1x1o+1x2e"
-    layer, kinds, _ = layers(irreps)[name]
+    irreps = "2x0e+1x0o+1x1o"
+    layer, kinds, _ = layers(irreps, few=1)[name]
     layer = layer.double()
     inputs = tuple(torch.randn(2, kind.dim, dtype=torch.float64, requires_grad=True) for kind in kinds)
     assert torch.autograd.gradgradcheck(layer, inputs)
