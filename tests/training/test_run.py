@@ -98,7 +98,10 @@ def test_it_repeats_bit_by_bit_and_leaves_the_random_state_alone(settings, tmp_p
 
 
 def test_progress_and_rate_of_a_run_by_epochs(settings, tmp_path):
-    train(settings(epochs=3, schedule={"warmup": 0.0, "final": 0.5}), out=tmp_path / "run")
+    train(
+        settings(epochs=3, schedule={"warmup": 0.0, "final": 0.5}, optimiser={"lr": 0.01}),
+        out=tmp_path / "run",
+    )
     steps = [record for record in read_log(tmp_path / "run" / "metrics.jsonl") if record["kind"] == "step"]
     progress = [record["progress"] for record in steps]
     assert progress == sorted(set(progress))
@@ -251,7 +254,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice_and_keeps_the_best(settings
     with pytest.raises(
         ValueError, match=r"loss became nan at step .*optimiser\.lr=0\.002.*best weights.*model"
     ) as e:
-        train(settings(), out=tmp_path / "run")
+        train(settings(optimiser={"lr": 0.01}), out=tmp_path / "run")
     monkeypatch.undo()
     assert re.search(r"step \d+", str(e.value))
     model = cynosure.load(tmp_path / "run" / "model.safetensors")

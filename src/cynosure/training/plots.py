@@ -82,10 +82,10 @@ def parity(pairs: Pairs) -> str:
         }[name]
         offset = reference.mean() if name == "energy" else 0.0
         reference, value = (reference - offset) * factor, (value - offset) * factor
-        # Thousands of points are an image inside the drawing: the file stays small.
-        axes.scatter(
-            reference, value, s=7, color=colour, alpha=0.4, linewidths=0, rasterized=len(value) > 500
-        )
+        # Thousands of points are small and an image inside the drawing, so that the file stays small.
+        many = len(value) > 500
+        size, alpha = (7, 0.4) if many else (20, 0.7)
+        axes.scatter(reference, value, s=size, color=colour, alpha=alpha, linewidths=0, rasterized=many)
         low = min(reference.min(), value.min())
         high = max(reference.max(), value.max())
         margin = 0.04 * (high - low) or 1.0
