@@ -51,8 +51,10 @@ def _tidy(axes: Axes, title: str, grid: str = "y") -> None:
     axes.grid(axis="y" if grid == "y" else "x", color=GRID, linewidth=0.9)
 
 
-def _meV(value: float) -> str:
-    """A number of meV with two or three significant digits, such as 0.021, 23 or 10 000."""
+def small_number(value: float) -> str:
+    """Two significant digits, such as 0.021, 23 or 10 000; `< 0.01` for what is less."""
+    if value < 0.01:
+        return "< 0.01"
     if value >= 100:
         return f"{float(f'{value:.2g}'):,.0f}".replace(",", " ")
     return f"{value:.2g}"
@@ -111,13 +113,14 @@ def draw_comparison(axes: Axes, comparison: Comparison, title: str) -> None:
         axes.bar(places, values[row], width * 0.92, color=colour, label=network)
         for place, value in zip(places, values[row], strict=True):
             axes.annotate(
-                _meV(value),
+                small_number(value),
                 (place, value),
                 (0, 2),
                 textcoords="offset points",
                 ha="center",
                 fontsize=7,
                 color=INK,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
             )
     silence = 1e3 * comparison.silence
     axes.axhline(silence, color=QUIET, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0.9)
@@ -136,7 +139,17 @@ def draw_comparison(axes: Axes, comparison: Comparison, title: str) -> None:
     axes.set_xticks(range(len(versions)), versions)
     axes.set_ylabel("force error (RMSE, meV/Å)", color=INK)
     _tidy(axes, title)
-    axes.legend(frameon=False, fontsize=8.5, loc="upper left", ncols=1, borderaxespad=0.2, labelcolor=INK)
+    axes.legend(
+        frameon=True,
+        facecolor="white",
+        edgecolor="none",
+        framealpha=1.0,
+        fontsize=8.5,
+        loc="upper left",
+        ncols=1,
+        borderaxespad=0.2,
+        labelcolor=INK,
+    )
 
 
 def draw_symmetries(axes: Axes, deviations: Sequence[Deviation], title: str) -> None:
@@ -185,19 +198,20 @@ def draw_energy(axes: Axes, result: MDResult, title: str) -> None:
     axes.set_xlabel("time (ps)", color=INK)
     axes.set_ylabel("energy, from the start (meV/atom)", color=INK)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.28 * (high - low))
+    axes.set_ylim(low, high + 0.2 * (high - low))
     axes.set_xlim(0.0, max(result.times))
     axes.annotate(
-        f"drift {_meV(drift)} meV/atom in {max(result.times):.3g} ps",
-        (0.985, 0.04),
+        f"drift {small_number(drift)} meV/atom in {max(result.times):.3g} ps",
+        (0.012, 0.985),
         xycoords="axes fraction",
-        ha="right",
+        ha="left",
+        va="top",
         fontsize=9,
         color=OURS,
         fontweight="bold",
     )
     _tidy(axes, title)
-    axes.legend(frameon=False, fontsize=8.5, loc="upper right", ncols=2, borderaxespad=0.2, labelcolor=INK)
+    axes.legend(frameon=False, fontsize=8.5, loc="upper right", borderaxespad=0.2, labelcolor=INK)
 
 
 def save_comparison(comparison: Comparison, path: Path) -> Path:
@@ -228,7 +242,7 @@ def save_energy(result: MDResult, path: Path) -> Path:
 
 def save_images(images: Sequence[Image], path: Path) -> Path:
     """The picture of `draw_images` in a file."""
-    figure = _new_figure(7.0, 7.4)
+    figure = _new_figure(5.4, 5.7)
     draw_images(figure.subplots(), images)
     figure.savefig(path, dpi=_DPI)
     return path

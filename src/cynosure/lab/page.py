@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cynosure import __version__
+from cynosure.lab.figures import small_number
 from cynosure.potentials import write_atomically
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ a { color: var(--accent); }
 figure { margin: 1.1rem 0; background: #fff; border: 1px solid var(--line); border-radius: .7rem; padding: 1rem;
          text-align: center; }
 figure img { max-width: 100%; height: auto; display: inline-block; }
-figure.narrow img { max-width: 34rem; width: 100%; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: .8rem; margin: 1.6rem 0; }
+figure.narrow img { max-width: 30rem; width: 100%; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .8rem; margin: 1.6rem 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .7rem; padding: .85rem 1rem; }
-.card b { display: block; font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.card b { display: block; font-size: 1.35rem; font-weight: 650; white-space: nowrap; }
 .card span { color: var(--soft); font-size: .86rem; display: block; line-height: 1.35; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -79,7 +80,7 @@ def _opening(result: DemoResult) -> str:
         (f"{1e3 * errors['forces'].mae:.3g} meV/Å", "force error on test frames (MAE)"),
         (f"{1e3 * errors['energy_per_atom'].mae:.2g} meV/atom", "energy error on test frames (MAE)"),
         (f"{rotation:.0e} eV/Å", "change of the forces under rotation"),
-        (f"{drift:.2g} meV/atom", f"drift of the total energy in {length:.3g} ps"),
+        (f"{small_number(drift)} meV/atom", f"drift of the total energy in {length:.3g} ps"),
     ]
     boxes = "".join(
         f"<div class='card'><b>{_text(big)}</b><span>{_text(small)}</span></div>" for big, small in cards
@@ -94,7 +95,7 @@ def _opening(result: DemoResult) -> str:
 
 def _learning(result: DemoResult) -> str:
     rows = [
-        (what, unit, f"{stats.mae:.3g}", f"{stats.rmse:.3g}", f"{stats.max:.3g}")
+        (what, unit, *(f"{value:.4g}" for value in (stats.mae, stats.rmse, stats.max)))
         for what, unit, stats in result.metrics.rows()
     ]
     link = html.escape(result.training_report.relative_to(result.out).as_posix(), quote=True)
@@ -157,7 +158,7 @@ def _comparison(result: DemoResult) -> str:
         "<p>A plain network reads the list of coordinates. Trained on the same frames, all upright, it does a fair job "
         "on upright test frames. Turn, mirror, move or relabel these, and physics has not noticed, but the plain "
         "network is lost. One can show it randomly turned copies instead: then it does equally well on all "
-        "orientations, and hardly better than by answering that there are no forces at all.</p>"
+        "orientations, and little better than by answering that there are no forces at all.</p>"
         + _picture(
             result.pictures["comparison"], "force errors of three networks on five versions of the test set"
         )
@@ -173,7 +174,7 @@ def _dynamics(result: DemoResult) -> str:
         "<h2>5. It runs</h2>"
         "<p>Dynamics at constant energy in steps of 0.5 fs, started at 300 K. Forces that are the derivative of a "
         f"smooth energy conserve it: in {result.dynamics.times[-1]:.3g} ps the total energy drifts by "
-        f"{drift:.2g} meV/atom, and is never more than {excursion:.2g} meV/atom from its start.</p>"
+        f"{_text(small_number(drift))} meV/atom, and is never more than {excursion:.2g} meV/atom from its start.</p>"
         + _picture(result.pictures["energy"], "potential and total energy along the dynamics")
     )
 
