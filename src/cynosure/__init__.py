@@ -17,7 +17,19 @@ _PUBLIC = {
     "build": "cynosure.potentials",
     "load": "cynosure.potentials",
 }
-_MODULES = ("analysis", "data", "deploy", "graph", "kernels", "lab", "nn", "o3", "potentials", "testing", "training")
+_MODULES = (
+    "analysis",
+    "data",
+    "deploy",
+    "graph",
+    "kernels",
+    "lab",
+    "nn",
+    "o3",
+    "potentials",
+    "testing",
+    "training",
+)
 
 __all__ = ["AtomGraph", "Calculator", "Irrep", "Irreps", "__version__", "build", "load"]
 
