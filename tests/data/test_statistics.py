@@ -35,6 +35,8 @@ def test_forces_set_the_scale():
     assert stats.scale == pytest.approx(math.sqrt((6 * 1 + 25) / 9))
     assert stats.shift == pytest.approx((0.5 - 1.0 - 3.0) / 3)
     assert stats.force_rms == pytest.approx({1: 1.0, 29: 5 / math.sqrt(3)})
+    assert stats.scales == pytest.approx(stats.force_rms)
+    assert stats.shifts == pytest.approx({1: (0.5 - 1.0) / 2, 29: -3.0})
     assert (stats.n_frames, stats.n_atoms) == (3, 5)
 
 
@@ -43,6 +45,23 @@ def test_energy_only_data_set_the_scale_by_their_spread():
     assert stats.scale == pytest.approx(0.75)  # residuals per atom 0.5 and -1
     assert stats.shift == pytest.approx(-0.25)
     assert stats.force_rms == {}
+    assert stats.scales == pytest.approx({1: 0.75})
+    assert stats.shifts == pytest.approx({1: -0.25})
+
+
+def test_one_composition_gives_every_element_the_same_shift():
+    hydrides = [
+        Atoms("CuHH", [[0, 0, 0], [0, 0, 1.5], [0, 1.5, 0]], info={"energy": e}) for e in (-7.0, -8.5)
+    ]
+    stats = Statistics.of(dataset(*hydrides), E0S)
+    assert stats.shifts == pytest.approx({1: stats.shift, 29: stats.shift})
+
+
+def test_an_element_without_forces_to_speak_of_keeps_a_scale():
+    still = Atoms("CuH", [[0, 0, 0], [0, 0, 1.5]])
+    still.new_array("forces", np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]))
+    stats = Statistics.of(dataset(still), E0S)
+    assert stats.scales == pytest.approx({1: math.sqrt(3.0), 29: 0.1 * stats.scale})
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import re
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
 from ase.io import write
 from safetensors.torch import load_file
 
 import cynosure
-from cynosure.data import read_frames
+from cynosure.data import read_frames, split
 from cynosure.training import Display, LineDisplay, TrainConfig, evaluate, train
 from cynosure.training.metrics_log import read_log
 
@@ -95,6 +96,23 @@ def test_it_repeats_bit_by_bit_and_leaves_the_random_state_alone(settings, tmp_p
     assert untimed(tmp_path / "a") == untimed(tmp_path / "b")
     train(settings(seed=1), out=tmp_path / "c")
     assert untimed(tmp_path / "a") != untimed(tmp_path / "c")
+
+
+def test_scale_and_shift_of_each_species_come_from_the_training_data(settings, data, tmp_path):
+    e0s = {"C": -1.0, "O": -2.0}
+    config = settings(epochs=1, data={"train": str(data), "e0s": e0s})
+    result = train(config, out=tmp_path / "run")
+    frames = read_frames(data)
+    chosen, _ = split(len(frames), config.data.val, config.seed)
+    train_frames = [frames[int(index)] for index in chosen]
+    calibration = cynosure.load(result.model).calibration
+    for number, scale, shift in zip(calibration.species, calibration.scale, calibration.shift, strict=True):
+        forces = np.concatenate([frame.forces[frame.atomic_numbers == number] for frame in train_frames])
+        assert scale == pytest.approx(np.sqrt(np.mean(forces**2)))
+        # Every frame is C2O2, which cannot tell the two apart: both get the mean.
+        beyond = [(frame.energy - 2 * sum(e0s.values())) / 4 for frame in train_frames]
+        assert shift == pytest.approx(np.mean(beyond))
+    assert calibration.scale[0] != calibration.scale[1]
 
 
 def test_progress_and_rate_of_a_run_by_epochs(settings, tmp_path):

@@ -65,8 +65,9 @@ class Calibrated:
         species: atomic numbers.
         e0s: atomic number, as text, to eV.
         e0_kind: `fitted`, `isolated` or `given`.
-        scale: eV/Å, also the scale of the loss.
-        shift: eV.
+        scale: eV/Å, the scale of the loss.
+        scales: atomic number, as text, to eV per unit of the network's output.
+        shifts: atomic number, as text, to eV.
         avg_neighbours: edges per atom.
     """
 
@@ -74,7 +75,8 @@ class Calibrated:
     e0s: Mapping[str, float]
     e0_kind: str
     scale: float
-    shift: float
+    scales: Mapping[str, float]
+    shifts: Mapping[str, float]
     avg_neighbours: float
 
     @classmethod
@@ -87,10 +89,10 @@ class Calibrated:
         return build(
             config.model,
             self.species,
-            e0s={int(z): value for z, value in self.e0s.items()},
+            e0s=_by_number(self.e0s),
             e0_kind=self.e0_kind,  # pyright: ignore[reportArgumentType] (a Literal, checked by build)
-            scale=self.scale,
-            shift=self.shift,
+            scale=_by_number(self.scales),
+            shift=_by_number(self.shifts),
             avg_neighbours=self.avg_neighbours,
             example=None if example is None else _example(example),
             seed=config.seed,
@@ -143,10 +145,11 @@ def calibrate(config: TrainConfig, dataset: GraphDataset, say: Callable[[str], N
     statistics = Statistics.of(dataset, e0s)
     return Calibrated(
         species=tuple(species),
-        e0s={str(z): e0s[z] for z in species},
+        e0s=_by_text({z: e0s[z] for z in species}),
         e0_kind=kind,
         scale=statistics.scale,
-        shift=statistics.shift,
+        scales=_by_text(statistics.scales),
+        shifts=_by_text(statistics.shifts),
         avg_neighbours=statistics.avg_neighbours,
     )
 
@@ -225,6 +228,15 @@ def _useful(frames: Frames, labels: list[str], what: str) -> tuple[Frames, tuple
     without = int((~has_label).sum())
     note = f"{without} of {len(frames)} {what} frames have none of {', '.join(labels)} and are not used."
     return frames.subset(np.flatnonzero(has_label)), (note,)
+
+
+def _by_text(values: Mapping[int, float]) -> dict[str, float]:
+    """JSON has text for keys only."""
+    return {str(number): value for number, value in values.items()}
+
+
+def _by_number(values: Mapping[str, float]) -> dict[str | int, float]:
+    return {int(number): value for number, value in values.items()}
 
 
 def _example(dataset: GraphDataset):
