@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cynosure.cli.train import pair
+from cynosure.cli.labels import Keys, Units, pairs
 
 
 def eval(
@@ -16,14 +16,8 @@ def eval(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the errors, in eV and Å, here too.")
     ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=COLUMN", help="Where a label is, as in energy=REF_energy."),
-    ] = None,
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=UNIT", help="A unit other than eV and Å, as in stress=kBar."),
-    ] = None,
+    key: Keys = None,
+    unit: Units = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, …")] = "auto",
 ) -> None:
     """Measure a model's errors on labelled frames.
@@ -38,7 +32,7 @@ def eval(
     from cynosure.training import display_for, evaluate
     from cynosure.training.setup import resolve_device
 
-    frames = read_frames(data, dict(map(pair, key or [])), dict(map(pair, unit or [])))
+    frames = read_frames(data, pairs(key), pairs(unit))
     print(frames.summary())
     potential = load(model, device=resolve_device(device))
     display = display_for()

@@ -7,21 +7,15 @@ from typing import Annotated
 
 import typer
 
-from cynosure.cli.train import pair
+from cynosure.cli.labels import Keys, Units, pairs
 
 
 def info(
     file: Annotated[
         Path, typer.Argument(help="A model file, or a file of structures that ASE reads.", show_default=False)
     ],
-    key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=COLUMN", help="Where a label is, as in energy=REF_energy."),
-    ] = None,
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=UNIT", help="A unit other than eV and Å, as in stress=kBar."),
-    ] = None,
+    key: Keys = None,
+    unit: Units = None,
 ) -> None:
     """Show what a data set or a model file holds.
 
@@ -35,7 +29,7 @@ def info(
     from cynosure.analysis import info as describe
 
     console = Console(highlight=False)
-    report = describe(file, dict(map(pair, key or [])), dict(map(pair, unit or [])))
+    report = describe(file, pairs(key), pairs(unit))
     console.print(f"[bold]{escape(report.title)}[/bold]", soft_wrap=True)
     for content in report.tables:
         table = Table(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cynosure.cli import process_start
+from cynosure.cli.labels import Keys, Units, pairs
 
 if TYPE_CHECKING:
     from cynosure.training import TrainResult
@@ -30,14 +31,8 @@ def train(
         str | None,
         typer.Option(help='Energies of isolated atoms: `fit`, a file, or JSON such as {"H": -13.6}.'),
     ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=COLUMN", help="Where a label is, as in energy=REF_energy."),
-    ] = None,
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=UNIT", help="A unit other than eV and Å, as in stress=kBar."),
-    ] = None,
+    key: Keys = None,
+    unit: Units = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/NAME-OF-DATA]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     replay: Annotated[
@@ -69,8 +64,8 @@ def train(
     chosen = {"data.train": data, "data.val": _number_or_path(val), "data.e0s": _json_or_text(e0s)}
     chosen |= {"minutes": minutes, "epochs": epochs, "seed": seed}
     assignments = [(name, value) for name, value in chosen.items() if value is not None]
-    assignments += [("data.keys." + name, column) for name, column in map(pair, key or [])]
-    assignments += [("data.units." + name, text) for name, text in map(pair, unit or [])]
+    assignments += [("data.keys." + name, column) for name, column in pairs(key).items()]
+    assignments += [("data.units." + name, text) for name, text in pairs(unit).items()]
     assignments += [settings.parse_assignment(text) for text in set_ or []]
     merged = settings.merge(given, assignments)
     if not isinstance(merged.get("data"), str) and "train" not in merged.get("data", {}):
@@ -109,14 +104,6 @@ def _json_or_text(text: str | None) -> Any:
     from cynosure.training.config import parse_assignment
 
     return parse_assignment(f"e0s={text}")[1]
-
-
-def pair(text: str) -> tuple[str, str]:
-    """`label=value` of --key and --unit."""
-    label, equals, value = text.partition("=")
-    if not (equals and label and value):
-        raise ValueError(f"'{text}' should be LABEL=VALUE, such as energy=REF_energy")
-    return label, value
 
 
 def _print_result(result: TrainResult) -> None:
