@@ -34,7 +34,7 @@ figure img { max-width: 100%; height: auto; display: inline-block; }
 figure.narrow img { max-width: 30rem; width: 100%; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .8rem; margin: 1.6rem 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .7rem; padding: .85rem 1rem; }
-.card b { display: block; font-size: 1.35rem; font-weight: 650; white-space: nowrap; }
+.card b { display: block; font-size: 1.15rem; font-weight: 650; white-space: nowrap; }
 .card span { color: var(--soft); font-size: .86rem; display: block; line-height: 1.35; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
