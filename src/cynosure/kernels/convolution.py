@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cynosure.kernels import convolution_operators, core, plan  # noqa: F401 the operators register themselves
 from cynosure.kernels.paths import PathTable, coupling, path_of_row
 
 
@@ -37,10 +38,16 @@ def convolve(
     Returns:
         [N, table.irreps_out.dim], one block [component, channel] per path.
 
+    Differentiable to any order. The compiled core does the work on the CPU in float32 and float64, fastest where
+    the edges are sorted by receiver; elsewhere `convolve_reference` does.
+
     Raises:
-        ValueError: when a shape does not fit; the message names the argument.
+        ValueError: when a shape, dtype or device does not fit, or an index names no node; the message names the
+            argument.
     """
     _validate(x, harmonics, radial, weight, receivers, senders, table)
+    if core.serves(x, harmonics, radial, weight) and plan.supports(table):
+        return torch.ops.cynosure.convolve(x, harmonics, radial, weight, receivers, senders, plan.key(table))
     return convolve_reference(x, harmonics, radial, weight, receivers, senders, table)
 
 
@@ -89,7 +96,7 @@ def _validate(
     senders: Tensor,
     table: PathTable,
 ) -> None:
-    edges = receivers.shape[0]
+    edges = receivers.shape[0] if receivers.dim() else 0
     expected = {
         "x": (x, (None, table.irreps_in.dim)),
         "harmonics": (harmonics, (edges, table.irreps_edge.dim)),
@@ -104,3 +111,15 @@ def _validate(
         if not fits:
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
             raise ValueError(f"convolve: '{name}' has shape {tuple(tensor.shape)}; ({wanted}) was expected")
+    for name, tensor in {"harmonics": harmonics, "radial": radial, "weight": weight}.items():
+        if tensor.dtype != x.dtype or tensor.device != x.device:
+            raise ValueError(
+                f"convolve: '{name}' is {tensor.dtype} on {tensor.device}; 'x' is {x.dtype} on {x.device}, and all "
+                "of x, harmonics, radial and weight must agree"
+            )
+    for name, tensor in {"receivers": receivers, "senders": senders}.items():
+        if tensor.dtype != torch.int64 or tensor.device != x.device or tensor.dim() != 1:
+            raise ValueError(
+                f"convolve: '{name}' is {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}; one axis of "
+                f"torch.int64 on {x.device} was expected"
+            )

@@ -1,0 +1,371 @@
+// The fused convolution: gather, tensor product, radial mixing, sum over neighbours; and its derivatives.
+//
+//   out_i[p, k, c] = sum over edges (i, j), over m, n, b of  C^p[m, n, k] x_j[m, c] Y_ij[n] R_ij[b] W[b, p, c]
+//
+// 1. A receiver's edges are taken in chunks. For a chunk, Clebsch-Gordan numbers are contracted with Y into the
+//    small matrices M[k][m] of every distinct path, lanes being edges.
+// 2. For each path, R W gives the weights of the chunk's edges: a small matrix product that stays in cache.
+// 3. The inner loops of product.h do the rest, lanes being channels.
+//
+// No array has an edge axis and a channel axis, but for the few edges of a chunk.
+#pragma once
+
+#include <omp.h>
+
+#include <cstdlib>
+
+#include "gemm.h"
+#include "plan.h"
+#include "product.h"
+
+namespace cynosure::CYNOSURE_ISA {
+
+// Scratch memory of one thread, aligned for vectors. (Not std::vector: its code would be shared between
+// instruction sets by the linker.)
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(long size) : data_(static_cast<T*>(std::aligned_alloc(64, (size * sizeof(T) + 127) / 64 * 64))) {}
+  ~Scratch() { std::free(data_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  operator T*() const { return data_; }
+
+ private:
+  T* data_;
+};
+
+struct Range {
+  long begin, end;
+};
+
+// The receivers of a thread: consecutive, with about the same number of edges (and nodes) as those of the others.
+inline Range receivers_of(const Edges& edges, int thread, int threads) {
+  const long work = edges.edges + edges.nodes;
+  auto cut = [&](int t) {
+    if (t <= 0) return 0L;
+    if (t >= threads) return long(edges.nodes);
+    long low = 0, high = edges.nodes;
+    while (low < high) {
+      const long middle = (low + high) / 2;
+      if ((edges.start[middle] + middle) * threads < work * t)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return low;
+  };
+  return {cut(thread), cut(thread + 1)};
+}
+
+// What one round works on: the edges, their senders' rows, radial functions and matrices.
+template <class T>
+struct ChunkWork {
+  const Plan<T>& plan;
+  const Edges& edges;
+  Scratch<T> harmonics, radial, matrix, weight, gweight;
+  const T* x[chunk];
+  T* gx[chunk];
+  long edge[chunk];
+  int count = 0;
+
+  ChunkWork(const Plan<T>& p, const Edges& e, long basis)
+      : plan(p),
+        edges(e),
+        harmonics(long(p.dim_edge) * chunk),
+        radial(basis * chunk),
+        matrix(long(p.num_entries) * chunk),
+        weight(long(p.max_weights) * chunk),
+        gweight(long(p.max_weights) * chunk) {}
+
+  void take(long first, int number, const ConvolveInputs<T>& in) {
+    count = number;
+    for (int e = 0; e < count; ++e) {
+      edge[e] = edges.order ? edges.order[first + e] : first + e;
+      x[e] = in.x + edges.senders[edge[e]] * plan.dim_x;
+      for (long b = 0; b < in.basis; ++b) radial[e * in.basis + b] = in.radial[edge[e] * in.basis + b];
+    }
+    contract(in.harmonics, matrix);
+  }
+
+  // M of every distinct path and edge of the chunk, from harmonics [edges, dim_edge].
+  void contract(const T* y, T* result) {
+    const Terms<T>& terms = plan.terms;
+    const int vectors = (count + lanes<T> - 1) / lanes<T>, padded = vectors * lanes<T>;
+    for (int e = 0; e < padded; ++e)
+      for (int n = 0; n < plan.dim_edge; ++n)
+        harmonics[n * chunk + e] = e < count ? y[edge[e] * plan.dim_edge + n] : T(0);
+    for (int entry = 0; entry < plan.num_entries; ++entry)
+      for (int v = 0; v < vectors; ++v) {
+        Vec<T> sum{};
+        for (int t = terms.first[entry]; t < terms.first[entry + 1]; ++t)
+          sum += terms.value[t] * load<T>(harmonics + terms.component[t] * chunk + v * lanes<T>);
+        store<T>(result + entry * chunk + v * lanes<T>, sum);
+      }
+  }
+
+  // weight[edge][path, channel] = sum_b R[edge][b] W[b][path, channel] for the paths of a group
+  void mix(const Group& group, const ConvolveInputs<T>& in) {
+    const long row = long(group.num_paths) * group.channels;
+    gemm<T>(count, row,
+            {in.basis, radial, in.basis, 1, in.weight + group.weight_offset, plan.num_weights, weight, row, false});
+  }
+
+  PathChunk<T> at(const Group& group, int q, long channel, T* out, const T* g, bool first) const {
+    const Path& path = plan.paths[group.first_path + q];
+    return {count,
+            group.dim_in,
+            path.dim_out,
+            group.channels,
+            x,
+            group.x_offset + channel,
+            matrix + long(path.entry) * chunk,
+            weight + q * long(group.channels) + channel,
+            long(group.num_paths) * group.channels,
+            out ? out + path.out_offset + channel : nullptr,
+            g ? g + path.out_offset + channel : nullptr,
+            first};
+  }
+
+  GroupChunk<T> at(const Group& group, long channel, const T* g) const {
+    return {count,
+            group.dim_in,
+            group.channels,
+            x,
+            gx,
+            group.x_offset + channel,
+            matrix,
+            weight + channel,
+            gweight + channel,
+            long(group.num_paths) * group.channels,
+            g + channel,
+            plan.paths + group.first_path,
+            group.num_paths};
+  }
+};
+
+template <class T>
+void convolve_forward(const Plan<T>& plan, const Edges& edges, const ConvolveInputs<T>& in, T* out, int threads) {
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    ChunkWork<T> work(plan, edges, in.basis);
+    const Range mine = receivers_of(edges, omp_get_thread_num(), omp_get_num_threads());
+    for (long i = mine.begin; i < mine.end; ++i) {
+      T* row = out + i * plan.dim_out;
+      long first = edges.start[i];
+      const long last = edges.start[i + 1];
+      if (first == last)
+        for (int c = 0; c < plan.dim_out; ++c) row[c] = T(0);
+      for (bool fresh = true; first < last; first += chunk, fresh = false) {
+        work.take(first, int(last - first < chunk ? last - first : chunk), in);
+        for (int b = 0; b < plan.num_groups; ++b) {
+          const Group& group = plan.groups[b];
+          work.mix(group, in);
+          over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
+            for (int q = 0; q < group.num_paths; ++q) {
+              const Path& path = plan.paths[group.first_path + q];
+              with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
+                product_forward<T, IN, OUT, DIAGONAL, VECTORS, TAIL>(work.at(group, q, c, row, nullptr, fresh), tail);
+              });
+            }
+          });
+        }
+      }
+    }
+  }
+}
+
+// Rows of senders that belong to another thread's range, collected in memory of this thread's own.
+template <class T>
+struct Halo {
+  long dim = 0, count = 0;
+  int32_t* slot = nullptr;  // [nodes], -1 where a node has none
+  long* node = nullptr;     // [count]
+  T* rows = nullptr;        // [count, dim]
+  ~Halo() {
+    std::free(slot);
+    std::free(node);
+    std::free(rows);
+  }
+  void collect(const Edges& edges, Range mine, long width) {
+    dim = width;
+    slot = static_cast<int32_t*>(std::malloc(edges.nodes * sizeof(int32_t)));
+    for (long i = 0; i < edges.nodes; ++i) slot[i] = -1;
+    const long begin = edges.start[mine.begin], end = edges.start[mine.end];
+    const long most = end - begin < edges.nodes ? end - begin : edges.nodes;
+    node = static_cast<long*>(std::malloc((most + 1) * sizeof(long)));
+    for (long e = begin; e < end; ++e) {
+      const long sender = edges.senders[edges.order ? edges.order[e] : e];
+      if ((sender < mine.begin || sender >= mine.end) && slot[sender] < 0) {
+        slot[sender] = int32_t(count);
+        node[count++] = sender;
+      }
+    }
+    rows = static_cast<T*>(std::calloc(count * width + 1, sizeof(T)));
+  }
+};
+
+// of_radial[edge][b], lane by lane, += sum over paths and channels of W[b][path, channel] gweight[edge][path, channel]
+// for EDGES edges and BASIS functions.
+template <class T, int EDGES, int BASIS>
+CYNOSURE_INLINE void radial_tile(long length, const T* w, long w_row, const T* gw, long gw_row, T* sums,
+                                 long sums_row) {
+  constexpr int width = lanes<T>;
+  Vec<T> sum[EDGES][BASIS];
+  for (int e = 0; e < EDGES; ++e)
+    for (int b = 0; b < BASIS; ++b) sum[e][b] = load<T>(sums + e * sums_row + b * width);
+  long c = 0;
+  for (; c + width <= length; c += width) {
+    Vec<T> value[EDGES];
+    for (int e = 0; e < EDGES; ++e) value[e] = load<T>(gw + e * gw_row + c);
+    for (int b = 0; b < BASIS; ++b) {
+      const Vec<T> mixing = load<T>(w + b * w_row + c);
+      for (int e = 0; e < EDGES; ++e) sum[e][b] += value[e] * mixing;
+    }
+  }
+  if (c < length) {
+    const int tail = int(length - c);
+    for (int b = 0; b < BASIS; ++b) {
+      const Vec<T> mixing = load_first<T>(w + b * w_row + c, tail);
+      for (int e = 0; e < EDGES; ++e) sum[e][b] += load_first<T>(gw + e * gw_row + c, tail) * mixing;
+    }
+  }
+  for (int e = 0; e < EDGES; ++e)
+    for (int b = 0; b < BASIS; ++b) store<T>(sums + e * sums_row + b * width, sum[e][b]);
+}
+
+template <class T, int BASIS>
+__attribute__((noinline)) void radial_rows(int edges, long length, const T* w, long w_row, const T* gw, T* sums,
+                                           long sums_row) {
+  int e = 0;
+  if constexpr (registers == 32)
+    for (; e + 3 <= edges; e += 3)
+      radial_tile<T, 3, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+  for (; e < edges; ++e)
+    radial_tile<T, 1, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+}
+
+template <class T>
+void add_radial(const Plan<T>& plan, const Group& group, const ConvolveInputs<T>& in, const ChunkWork<T>& work,
+                T* of_radial) {
+  constexpr int width = lanes<T>;
+  const long length = long(group.num_paths) * group.channels;
+  const T* w = in.weight + group.weight_offset;
+  long b = 0;
+  for (; b + 8 <= in.basis; b += 8)
+    radial_rows<T, 8>(work.count, length, w + b * plan.num_weights, plan.num_weights, work.gweight,
+                      of_radial + b * width, in.basis * width);
+  for (; b < in.basis; ++b)
+    radial_rows<T, 1>(work.count, length, w + b * plan.num_weights, plan.num_weights, work.gweight,
+                      of_radial + b * width, in.basis * width);
+}
+
+// The derivatives of <g, out>. Each thread works on the receivers of its range. The derivative with respect to a
+// sender's features is added at once where the sender is in that range, and to the thread's halo elsewhere; halos
+// are added at the end, by owner and in the order of threads, hence equally at every call.
+template <class T>
+void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveInputs<T>& in, const T* g,
+                       const ConvolveGradients<T>& gradients, int threads) {
+  Halo<T>* halos = new Halo<T>[threads];
+  T** weights = static_cast<T**>(std::calloc(threads, sizeof(T*)));
+  const long weight_size = in.basis * plan.num_weights;
+  int team = 1;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    const int me = omp_get_thread_num();
+#pragma omp single
+    team = omp_get_num_threads();
+    const Range mine = receivers_of(edges, me, team);
+    Halo<T>& halo = halos[me];
+    if (gradients.x) {
+      if (team > 1) halo.collect(edges, mine, plan.dim_x);
+      T* begin = gradients.x + mine.begin * plan.dim_x;
+      for (long c = 0; c < (mine.end - mine.begin) * plan.dim_x; ++c) begin[c] = T(0);
+    }
+    if (gradients.weight) {
+      weights[me] = me == 0 ? gradients.weight : static_cast<T*>(std::malloc(weight_size * sizeof(T)));
+      for (long c = 0; c < weight_size; ++c) weights[me][c] = T(0);
+    }
+    ChunkWork<T> work(plan, edges, in.basis);
+    constexpr int width = lanes<T>;
+    Scratch<T> of_harmonics(gradients.harmonics ? long(plan.dim_edge) * chunk * width : 1);
+    Scratch<T> of_radial(gradients.radial ? in.basis * chunk * width : 1);
+    for (long i = mine.begin; i < mine.end; ++i) {
+      const T* row = g + i * plan.dim_out;
+      const long last = edges.start[i + 1];
+      for (long first = edges.start[i]; first < last; first += chunk) {
+        work.take(first, int(last - first < chunk ? last - first : chunk), in);
+        if (gradients.x)
+          for (int e = 0; e < work.count; ++e) {
+            const long sender = edges.senders[work.edge[e]];
+            const bool own = sender >= mine.begin && sender < mine.end;
+            work.gx[e] = own ? gradients.x + sender * plan.dim_x : halo.rows + halo.slot[sender] * plan.dim_x;
+          }
+        if (gradients.harmonics)
+          for (long c = 0; c < long(plan.dim_edge) * work.count; ++c) store<T>(of_harmonics + c * width, Vec<T>{});
+        if (gradients.radial)
+          for (long c = 0; c < in.basis * work.count; ++c) store<T>(of_radial + c * width, Vec<T>{});
+        for (int b = 0; b < plan.num_groups; ++b) {
+          const Group& group = plan.groups[b];
+          work.mix(group, in);
+          if (gradients.x || gradients.radial || gradients.weight)
+            over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
+              const GroupChunk<T> here = work.at(group, c, row);
+              with_dim(group.dim_in, [&]<int IN>() {
+                if (gradients.x)
+                  product_backward<T, IN, VECTORS, TAIL, true>(here, tail);
+                else
+                  product_backward<T, IN, VECTORS, TAIL, false>(here, tail);
+              });
+            });
+          if (gradients.harmonics)
+            for (int q = 0; q < group.num_paths; ++q) {
+              const Path& path = plan.paths[group.first_path + q];
+              with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
+                product_harmonics<T, IN, OUT, DIAGONAL>(work.at(group, q, 0, nullptr, row, false), plan.terms, path,
+                                                        of_harmonics + path.edge_offset * width,
+                                                        long(plan.dim_edge) * width);
+              });
+            }
+          if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);
+          if (gradients.weight) {
+            const long length = long(group.num_paths) * group.channels;
+            gemm<T>(in.basis, length,
+                    {work.count, work.radial, 1, in.basis, work.gweight, length, weights[me] + group.weight_offset,
+                     plan.num_weights, true});
+          }
+        }
+        for (int e = 0; e < work.count; ++e) {
+          if (gradients.harmonics)
+            for (int n = 0; n < plan.dim_edge; ++n)
+              gradients.harmonics[work.edge[e] * plan.dim_edge + n] =
+                  sum_of_lanes<T>(load<T>(of_harmonics + (long(e) * plan.dim_edge + n) * width));
+          if (gradients.radial)
+            for (long b = 0; b < in.basis; ++b)
+              gradients.radial[work.edge[e] * in.basis + b] =
+                  sum_of_lanes<T>(load<T>(of_radial + (e * in.basis + b) * width));
+        }
+      }
+    }
+#pragma omp barrier
+    if (gradients.x && team > 1)
+      for (int other = 0; other < team; ++other)
+        for (long s = 0; s < halos[other].count; ++s) {
+          const long node = halos[other].node[s];
+          if (node < mine.begin || node >= mine.end) continue;
+          T* to = gradients.x + node * plan.dim_x;
+          const T* from = halos[other].rows + s * plan.dim_x;
+          for (long c = 0; c < plan.dim_x; ++c) to[c] += from[c];
+        }
+    if (gradients.weight && team > 1) {
+#pragma omp for schedule(static)
+      for (long c = 0; c < weight_size; ++c)
+        for (int other = 1; other < team; ++other) gradients.weight[c] += weights[other][c];
+    }
+  }
+  for (int t = 1; t < threads; ++t) std::free(weights[t]);
+  std::free(weights);
+  delete[] halos;
+}
+
+}  // namespace cynosure::CYNOSURE_ISA

@@ -1,0 +1,39 @@
+// The kernels as a table of functions, one table per instruction set.
+#pragma once
+
+#include <vector>
+
+#include "plan.h"
+
+namespace cynosure {
+
+template <class T>
+struct KernelsOf {
+  void (*convolve_forward)(const Plan<T>&, const Edges&, const ConvolveInputs<T>&, T* out, int threads);
+  void (*convolve_backward)(const Plan<T>&, const Edges&, const ConvolveInputs<T>&, const T* g,
+                            const ConvolveGradients<T>&, int threads);
+  // GFLOP/s of independent multiply-adds on one core, for about this many seconds.
+  double (*fma_peak)(double seconds);
+};
+
+struct Kernels {
+  const char* name;
+  KernelsOf<float> single_;
+  KernelsOf<double> double_;
+
+  template <class T>
+  const KernelsOf<T>& of() const {
+    if constexpr (sizeof(T) == 4)
+      return single_;
+    else
+      return double_;
+  }
+};
+
+// Those that were compiled and that this processor runs, best first.
+std::vector<const Kernels*> usable_kernels();
+// The table in use: the best one, or the one that the environment variable CYNOSURE_ISA names.
+// Throws std::invalid_argument when it names none of the usable ones.
+const Kernels& kernels();
+
+}  // namespace cynosure

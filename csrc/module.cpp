@@ -1,0 +1,30 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <string>
+
+#include "kernels.h"
+
+namespace nb = nanobind;
+
+namespace cynosure {
+void bind_convolve(nb::module_&);
+}
+
+NB_MODULE(_core, module) {
+  module.doc() = "The compiled core: kernels over raw arrays. Use cynosure.kernels, which checks what goes in.";
+  module.def("isa", [] { return std::string(cynosure::kernels().name); });
+  module.def("isas", [] {
+    std::vector<std::string> names;
+    for (const cynosure::Kernels* table : cynosure::usable_kernels()) names.emplace_back(table->name);
+    return names;
+  });
+  module.def(
+      "fma_peak",
+      [](double seconds, bool single) {
+        return single ? cynosure::kernels().single_.fma_peak(seconds) : cynosure::kernels().double_.fma_peak(seconds);
+      },
+      nb::arg("seconds") = 0.2, nb::arg("single") = true, "GFLOP/s of multiply-adds that one core reaches");
+  cynosure::bind_convolve(module);
+}

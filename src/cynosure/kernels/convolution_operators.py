@@ -1,0 +1,166 @@
+"""The convolution of the compiled core as torch operators.
+
+The form T(x, Y, R, W, g) = ⟨g, convolve(x, Y, R, W)⟩ is linear in each argument, so two operators close under
+differentiation: `convolve` leaves the slot of g open, `convolve_gradients` the other four. The derivative of the
+latter along u = (u_x, u_Y, u_R, u_W) is Σ_s T with the argument s replaced by u_s, whose derivatives are these two
+operators again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cynosure.kernels import core, plan
+from cynosure.kernels.operators import define, wanted_gradients
+
+_ARGUMENTS = (
+    "Tensor x, Tensor harmonics, Tensor radial, Tensor weight, Tensor receivers, Tensor senders, str table"
+)
+
+
+def _call(
+    function: str,
+    key: str,
+    receivers: Tensor,
+    senders: Tensor,
+    inputs: Sequence[Tensor],
+    *more: Tensor | None,
+):
+    """Run a kernel on x, harmonics, radial, weight and what else it takes; an absent tensor goes in as address 0."""
+    module = core.module()
+    assert module is not None, "these operators are called only where the core serves"
+    x, _, radial, _ = inputs = [tensor.contiguous() for tensor in inputs]
+    receivers, senders = receivers.contiguous(), senders.contiguous()
+    getattr(module, function)(
+        plan.plan_of(key),
+        x.dtype == torch.float32,
+        x.shape[0],
+        receivers.shape[0],
+        radial.shape[1],
+        receivers.data_ptr(),
+        senders.data_ptr(),
+        *(tensor.data_ptr() for tensor in inputs),
+        *(0 if tensor is None else tensor.data_ptr() for tensor in more),
+        torch.get_num_threads(),
+    )
+
+
+def _forward(
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: str,
+) -> Tensor:
+    out = x.new_empty(x.shape[0], plan.table_of(table).irreps_out.dim)
+    _call("convolve_forward", table, receivers, senders, (x, harmonics, radial, weight), out)
+    return out
+
+
+def _forward_fake(
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: str,
+) -> Tensor:
+    return x.new_empty(x.shape[0], plan.table_of(table).irreps_out.dim)
+
+
+def _forward_setup(ctx, inputs, output) -> None:
+    *tensors, ctx.table = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _forward_backward(ctx, g: Tensor):
+    wanted = wanted_gradients(ctx)[:4]
+    gradients = torch.ops.cynosure.convolve_gradients(g, *ctx.saved_tensors, ctx.table, wanted)
+    return *(value if want else None for value, want in zip(gradients, wanted, strict=True)), None, None, None
+
+
+def _gradients(
+    g: Tensor,
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: str,
+    wanted: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    inputs = (x, harmonics, radial, weight)
+    results = _gradients_fake(g, *inputs, receivers, senders, table, wanted)
+    outputs = [result if want else None for result, want in zip(results, wanted, strict=True)]
+    _call("convolve_backward", table, receivers, senders, inputs, g.contiguous(), *outputs)
+    return results
+
+
+def _gradients_fake(
+    g: Tensor,
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: str,
+    wanted: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    # An output that is not wanted is empty.
+    x, harmonics, radial, weight = (
+        tensor.new_empty(tensor.shape if want else (0,))
+        for tensor, want in zip((x, harmonics, radial, weight), wanted, strict=True)
+    )
+    return x, harmonics, radial, weight
+
+
+def _gradients_setup(ctx, inputs, output) -> None:
+    *tensors, ctx.table, ctx.wanted = inputs
+    ctx.save_for_backward(*tensors)
+    ctx.set_materialize_grads(False)
+
+
+def _gradients_backward(ctx, *directions: Tensor | None):
+    g, *arguments, receivers, senders = ctx.saved_tensors
+    need_g, *needed = wanted_gradients(ctx)[:5]
+    present = [
+        slot
+        for slot, (direction, want) in enumerate(zip(directions, ctx.wanted, strict=True))
+        if want and direction is not None
+    ]
+    of_g: Tensor | None = None
+    of_arguments: list[Tensor | None] = [None] * 4
+    for slot in present:
+        replaced = list(arguments)
+        replaced[slot] = directions[slot]
+        if need_g:
+            term = torch.ops.cynosure.convolve(*replaced, receivers, senders, ctx.table)
+            of_g = term if of_g is None else of_g + term
+        open_slots = [need and other != slot for other, need in enumerate(needed)]
+        if any(open_slots):
+            terms = torch.ops.cynosure.convolve_gradients(
+                g, *replaced, receivers, senders, ctx.table, open_slots
+            )
+            for other, is_open in enumerate(open_slots):
+                if is_open:
+                    before = of_arguments[other]
+                    of_arguments[other] = terms[other] if before is None else before + terms[other]
+    return of_g, *of_arguments, None, None, None, None
+
+
+define(f"convolve({_ARGUMENTS}) -> Tensor", _forward, _forward_fake, _forward_backward, _forward_setup)
+define(
+    f"convolve_gradients(Tensor g, {_ARGUMENTS}, bool[] wanted) -> (Tensor, Tensor, Tensor, Tensor)",
+    _gradients,
+    _gradients_fake,
+    _gradients_backward,
+    _gradients_setup,
+)

@@ -1,0 +1,51 @@
+"""How a kernel becomes a torch operator: a schema, a CPU implementation, a fake one, and a rule for derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def define(
+    schema: str, implementation: Callable, fake: Callable, backward: Callable, setup: Callable
+) -> None:
+    """Register the operator `cynosure::<schema>`.
+
+    Args:
+        schema: name, arguments and results in torch's schema language.
+        implementation: what runs on the CPU.
+        fake: results with the right shapes and dtypes but no values, for tracing and `torch.compile`.
+        backward: (ctx, *gradients) -> one gradient or None per argument; made of differentiable operators, so that
+            derivatives of any order exist.
+        setup: (ctx, inputs, output), saves what `backward` needs.
+    """
+    bare, _, signature = schema.partition("(")
+    name = f"cynosure::{bare}"
+    torch.library.define(name, f"({signature}", tags=(torch.Tag.pt2_compliant_tag,))
+    torch.library.impl(name, "CPU", implementation)
+    torch.library.register_fake(name, fake)
+    torch.library.register_autograd(name, backward, setup_context=setup)
+
+
+def wanted_gradients(ctx: Any) -> list[bool]:
+    """Which arguments' derivatives the running backward pass will use.
+
+    `needs_input_grad` is true for everything that could be differentiated when the operator ran; a derivative with
+    respect to edge vectors alone would then pay for those of all weights. The engine knows better.
+    """
+    needs = list(ctx.needs_input_grad)
+    functions = getattr(ctx, "next_functions", None)
+    if functions is None or len(functions) != len(needs):
+        return needs
+    return [need and _will_run(node) for need, (node, _) in zip(needs, functions, strict=True)]
+
+
+def _will_run(node: Any) -> bool:
+    if node is None:
+        return False
+    try:
+        return torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # it does not say for a leaf that is itself asked for
+        return True

@@ -1,0 +1,109 @@
+"""A path table as the numbers that the compiled core works from."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from cynosure.kernels import core
+from cynosure.kernels.paths import Path, PathTable
+from cynosure.o3 import Irreps, clebsch_gordan
+
+# The largest degree that the core's loops hold (csrc/product.h, max_dim).
+MAX_DEGREE = 10
+# Clebsch-Gordan numbers below this are rounding of zeros; the smallest true one of degree ≤ 10 is far above.
+_ZERO = 1e-13
+
+
+def key(table: PathTable) -> str:
+    """A table as text, which is how an operator takes it: the same in every process."""
+    return _key(table)
+
+
+@lru_cache(maxsize=1024)
+def _key(table: PathTable) -> str:
+    paths = ",".join(f"{path.block_in}/{path.block_edge}/{path.ir_out}" for path in table.paths)
+    return f"{table.irreps_in}|{table.irreps_edge}|{paths}"
+
+
+@lru_cache(maxsize=1024)
+def table_of(key: str) -> PathTable:
+    """The table that `key` was made from."""
+    from cynosure.o3 import Irrep
+
+    irreps_in, irreps_edge, listed = key.split("|")
+    paths = []
+    for item in listed.split(","):
+        block_in, block_edge, ir = item.split("/")
+        paths.append(Path(int(block_in), int(block_edge), Irrep.parse(ir)))
+    return PathTable(Irreps(irreps_in), Irreps(irreps_edge), tuple(paths))
+
+
+def supports(table: PathTable) -> bool:
+    """Whether the core can run this table: no degree above `MAX_DEGREE`."""
+    degrees = [ir.l for _, ir in (*table.irreps_in, *table.irreps_edge)] + [p.ir_out.l for p in table.paths]
+    return max(degrees) <= MAX_DEGREE
+
+
+@lru_cache(maxsize=1024)
+def plan_of(key: str) -> Any:
+    """The core's plan of a table: offsets and sizes of its blocks, and its nonzero Clebsch-Gordan numbers twice,
+    by matrix element and by component of Y (csrc/plan.h)."""
+    table = table_of(key)
+    in_slices, edge_slices = table.irreps_in.slices(), table.irreps_edge.slices()
+    paths: list[int] = []
+    groups: list[int] = []
+    first, component, value = [0], [], []
+    number, element, number_value = [], [], []
+    # Paths with the same degrees share their matrix: parity does not enter it.
+    known: dict[tuple[int, int, int], tuple[int, int]] = {}
+    out_offset = weight_offset = count = 0
+    for group in table.groups():
+        mul, ir_in = table.irreps_in[group.block_in]
+        members = [path for path in table.paths if path.block_in == group.block_in]
+        groups += [in_slices[group.block_in].start, mul, ir_in.dim, count, len(members), weight_offset]
+        for path in members:
+            ir_edge, ir_out = table.irreps_edge[path.block_edge][1], path.ir_out
+            edge_offset = edge_slices[path.block_edge].start
+            is_diagonal = ir_edge.l == 0
+            degrees = (ir_in.l, path.block_edge, ir_out.l)
+            if degrees not in known:
+                known[degrees] = (len(first) - 1, len(number))
+                numbers = clebsch_gordan(ir_in.l, ir_edge.l, ir_out.l)  # [m, n, k]
+                cells = (
+                    [(0, 0)] if is_diagonal else [(k, m) for k in range(ir_out.dim) for m in range(ir_in.dim)]
+                )
+                for k, m in cells:
+                    for n in range(ir_edge.dim):
+                        if abs(numbers[m, n, k]) > _ZERO:
+                            component.append(edge_offset + n)
+                            value.append(float(numbers[m, n, k]))
+                    first.append(len(value))
+                for n in range(ir_edge.dim):
+                    number.append(len(element))
+                    for cell, (k, m) in enumerate(cells):
+                        if abs(numbers[m, n, k]) > _ZERO:
+                            element.append(cell)
+                            number_value.append(float(numbers[m, n, k]))
+                number.append(len(element))
+            entry, term = known[degrees]
+            paths += [ir_out.dim, out_offset, entry, int(is_diagonal), edge_offset, ir_edge.dim, term]
+            out_offset += mul * ir_out.dim
+            weight_offset += mul
+            count += 1
+    module = core.module()
+    assert module is not None, "a plan is made only where the core serves"
+    return module.Convolution(
+        table.irreps_in.dim,
+        table.irreps_edge.dim,
+        out_offset,
+        weight_offset,
+        paths,
+        groups,
+        first,
+        component,
+        value,
+        number,
+        element,
+        number_value,
+    )
