@@ -80,7 +80,7 @@ def _forward_setup(ctx, inputs, output) -> None:
 
 
 def _forward_backward(ctx, g: Tensor):
-    wanted = wanted_gradients(ctx)[:4]
+    wanted = wanted_gradients(ctx, 4)
     gradients = torch.ops.cynosure.convolve_gradients(g, *ctx.saved_tensors, ctx.table, wanted)
     return *(value if want else None for value, want in zip(gradients, wanted, strict=True)), None, None, None
 
@@ -130,7 +130,7 @@ def _gradients_setup(ctx, inputs, output) -> None:
 
 def _gradients_backward(ctx, *directions: Tensor | None):
     g, *arguments, receivers, senders = ctx.saved_tensors
-    need_g, *needed = wanted_gradients(ctx)[:5]
+    need_g, *needed = wanted_gradients(ctx, 5)
     present = [
         slot
         for slot, (direction, want) in enumerate(zip(directions, ctx.wanted, strict=True))

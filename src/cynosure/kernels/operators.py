@@ -29,17 +29,17 @@ def define(
     torch.library.register_autograd(name, backward, setup_context=setup)
 
 
-def wanted_gradients(ctx: Any) -> list[bool]:
-    """Which arguments' derivatives the running backward pass will use.
+def wanted_gradients(ctx: Any, count: int) -> list[bool]:
+    """Which derivatives the running backward pass will use, for the first `count` arguments, all of them tensors.
 
     `needs_input_grad` is true for everything that could be differentiated when the operator ran; a derivative with
     respect to edge vectors alone would then pay for those of all weights. The engine knows better.
     """
-    needs = list(ctx.needs_input_grad)
-    functions = getattr(ctx, "next_functions", None)
-    if functions is None or len(functions) != len(needs):
+    needs = list(ctx.needs_input_grad[:count])
+    nodes = [node for node, _ in getattr(ctx, "next_functions", ())[:count]]
+    if len(nodes) != count:  # traced, not run by the engine
         return needs
-    return [need and _will_run(node) for need, (node, _) in zip(needs, functions, strict=True)]
+    return [need and _will_run(node) for need, node in zip(needs, nodes, strict=True)]
 
 
 def _will_run(node: Any) -> bool:
