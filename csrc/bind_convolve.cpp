@@ -39,6 +39,21 @@ void backward(const Convolution& convolution, bool single, int64_t nodes, int64_
   });
 }
 
+void second(const Convolution& convolution, bool single, int64_t nodes, int64_t edges, int64_t basis,
+            Address receivers, Address senders, Address x, Address harmonics, Address radial, Address weight, Address g,
+            Address ux, Address uharmonics, Address uradial, Address gg, Address gx, Address gradial, Address gweight,
+            int threads) {
+  const Topology topology(nodes, edges, at<int64_t>(receivers), at<int64_t>(senders));
+  const Kernels& table = kernels();
+  nb::gil_scoped_release release;
+  with_type(single, [&]<class T>() {
+    table.of<T>().convolve_second(convolution.plan<T>(), topology.view(),
+                                  inputs<T>(x, harmonics, radial, weight, basis), at<T>(g),
+                                  inputs<T>(ux, uharmonics, uradial, 0, basis),
+                                  {at<T>(gg), at<T>(gx), at<T>(gradial), at<T>(gweight)}, threads);
+  });
+}
+
 }  // namespace
 
 void bind_convolve(nb::module_& module) {
@@ -49,6 +64,7 @@ void bind_convolve(nb::module_& module) {
                     Integers, Numbers>());
   module.def("convolve_forward", &forward);
   module.def("convolve_backward", &backward);
+  module.def("convolve_second", &second);
 }
 
 }  // namespace cynosure

@@ -205,6 +205,19 @@ struct Halo {
   }
 };
 
+// Sums of a chunk that are kept lane by lane, [edge][component][lane], until all paths have added to them.
+template <class T>
+void clear(T* sums, long vectors) {
+  for (long c = 0; c < vectors; ++c) store<T>(sums + c * lanes<T>, Vec<T>{});
+}
+
+template <class T>
+void reduce(const ChunkWork<T>& work, const T* sums, long components, T* result) {
+  for (int e = 0; e < work.count; ++e)
+    for (long n = 0; n < components; ++n)
+      result[work.edge[e] * components + n] = sum_of_lanes<T>(load<T>(sums + (e * components + n) * lanes<T>));
+}
+
 // of_radial[edge][b], lane by lane, += sum over paths and channels of W[b][path, channel] gweight[edge][path, channel]
 // for EDGES edges and BASIS functions.
 template <class T, int EDGES, int BASIS>
@@ -260,32 +273,105 @@ void add_radial(const Plan<T>& plan, const Group& group, const ConvolveInputs<T>
                       of_radial + b * width, in.basis * width);
 }
 
-// The derivatives of <g, out>. Each thread works on the receivers of its range. The derivative with respect to a
-// sender's features is added at once where the sender is in that range, and to the thread's halo elsewhere; halos
-// are added at the end, by owner and in the order of threads, hence equally at every call.
+// Sums that several threads add to: the derivatives with respect to senders' features and to the mixing weights.
+//
+// Each thread works on the receivers of its range. What it adds to a sender goes to the result at once where the
+// sender is in that range, and to the thread's halo elsewhere; halos are added at the end, by owner and in the order
+// of threads, hence equally at every call. Weights are summed per thread and then in the order of threads.
+template <class T>
+class SharedSums {
+ public:
+  // Either result may be null. `threads` at most will take part.
+  SharedSums(T* x, long dim_x, T* weight, long weight_size, int threads)
+      : x_(x),
+        dim_x_(dim_x),
+        weight_(weight),
+        weight_size_(weight_size),
+        threads_(threads),
+        halos_(new Halo<T>[threads]),
+        weights_(static_cast<T**>(std::calloc(threads, sizeof(T*)))) {}
+  ~SharedSums() {
+    for (int t = 1; t < threads_; ++t) std::free(weights_[t]);
+    std::free(weights_);
+    delete[] halos_;
+  }
+  SharedSums(const SharedSums&) = delete;
+  SharedSums& operator=(const SharedSums&) = delete;
+
+  // Called by every thread before its work; zeroes its part.
+  void begin(const Edges& edges, int me, int team, Range mine) {
+    if (x_) {
+      if (team > 1) halos_[me].collect(edges, mine, dim_x_);
+      T* first = x_ + mine.begin * dim_x_;
+      for (long c = 0; c < (mine.end - mine.begin) * dim_x_; ++c) first[c] = T(0);
+    }
+    if (weight_) {
+      weights_[me] = me == 0 ? weight_ : static_cast<T*>(std::malloc(weight_size_ * sizeof(T)));
+      for (long c = 0; c < weight_size_; ++c) weights_[me][c] = T(0);
+    }
+  }
+
+  // The rows that a thread adds to for the edges of a chunk.
+  void rows(const Edges& edges, int me, Range mine, ChunkWork<T>& work) const {
+    if (!x_) return;
+    for (int e = 0; e < work.count; ++e) {
+      const long sender = edges.senders[work.edge[e]];
+      const bool own = sender >= mine.begin && sender < mine.end;
+      work.gx[e] = own ? x_ + sender * dim_x_ : halos_[me].rows + halos_[me].slot[sender] * dim_x_;
+    }
+  }
+
+  T* weight(int me) const { return weights_[me]; }
+
+  // Called by every thread after its work.
+  void end(int team, Range mine) {
+    if (team == 1) return;
+#pragma omp barrier
+    if (x_)
+      for (int other = 0; other < team; ++other)
+        for (long s = 0; s < halos_[other].count; ++s) {
+          const long node = halos_[other].node[s];
+          if (node < mine.begin || node >= mine.end) continue;
+          T* to = x_ + node * dim_x_;
+          const T* from = halos_[other].rows + s * dim_x_;
+          for (long c = 0; c < dim_x_; ++c) to[c] += from[c];
+        }
+    if (weight_) {
+#pragma omp for schedule(static)
+      for (long c = 0; c < weight_size_; ++c)
+        for (int other = 1; other < team; ++other) weight_[c] += weights_[other][c];
+    }
+  }
+
+ private:
+  T* x_;
+  long dim_x_;
+  T* weight_;
+  long weight_size_;
+  int threads_;
+  Halo<T>* halos_;
+  T** weights_;
+};
+
+// gW[b][path, channel] += sum over edges of R[edge][b] gweight[edge][path, channel]
+template <class T>
+void add_weight(const Plan<T>& plan, const Group& group, long basis, int count, const T* radial, const T* gweight,
+                T* result) {
+  const long length = long(group.num_paths) * group.channels;
+  gemm<T>(basis, length,
+          {count, radial, 1, basis, gweight, length, result + group.weight_offset, plan.num_weights, true});
+}
+
+// The derivatives of <g, out>.
 template <class T>
 void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveInputs<T>& in, const T* g,
                        const ConvolveGradients<T>& gradients, int threads) {
-  Halo<T>* halos = new Halo<T>[threads];
-  T** weights = static_cast<T**>(std::calloc(threads, sizeof(T*)));
-  const long weight_size = in.basis * plan.num_weights;
-  int team = 1;
+  SharedSums<T> sums(gradients.x, plan.dim_x, gradients.weight, in.basis * plan.num_weights, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    const int me = omp_get_thread_num();
-#pragma omp single
-    team = omp_get_num_threads();
+    const int me = omp_get_thread_num(), team = omp_get_num_threads();
     const Range mine = receivers_of(edges, me, team);
-    Halo<T>& halo = halos[me];
-    if (gradients.x) {
-      if (team > 1) halo.collect(edges, mine, plan.dim_x);
-      T* begin = gradients.x + mine.begin * plan.dim_x;
-      for (long c = 0; c < (mine.end - mine.begin) * plan.dim_x; ++c) begin[c] = T(0);
-    }
-    if (gradients.weight) {
-      weights[me] = me == 0 ? gradients.weight : static_cast<T*>(std::malloc(weight_size * sizeof(T)));
-      for (long c = 0; c < weight_size; ++c) weights[me][c] = T(0);
-    }
+    sums.begin(edges, me, team, mine);
     ChunkWork<T> work(plan, edges, in.basis);
     constexpr int width = lanes<T>;
     Scratch<T> of_harmonics(gradients.harmonics ? long(plan.dim_edge) * chunk * width : 1);
@@ -295,16 +381,9 @@ void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveIn
       const long last = edges.start[i + 1];
       for (long first = edges.start[i]; first < last; first += chunk) {
         work.take(first, int(last - first < chunk ? last - first : chunk), in);
-        if (gradients.x)
-          for (int e = 0; e < work.count; ++e) {
-            const long sender = edges.senders[work.edge[e]];
-            const bool own = sender >= mine.begin && sender < mine.end;
-            work.gx[e] = own ? gradients.x + sender * plan.dim_x : halo.rows + halo.slot[sender] * plan.dim_x;
-          }
-        if (gradients.harmonics)
-          for (long c = 0; c < long(plan.dim_edge) * work.count; ++c) store<T>(of_harmonics + c * width, Vec<T>{});
-        if (gradients.radial)
-          for (long c = 0; c < in.basis * work.count; ++c) store<T>(of_radial + c * width, Vec<T>{});
+        sums.rows(edges, me, mine, work);
+        if (gradients.harmonics) clear<T>(of_harmonics, long(plan.dim_edge) * work.count);
+        if (gradients.radial) clear<T>(of_radial, in.basis * work.count);
         for (int b = 0; b < plan.num_groups; ++b) {
           const Group& group = plan.groups[b];
           work.mix(group, in);
@@ -328,44 +407,83 @@ void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveIn
               });
             }
           if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);
-          if (gradients.weight) {
-            const long length = long(group.num_paths) * group.channels;
-            gemm<T>(in.basis, length,
-                    {work.count, work.radial, 1, in.basis, work.gweight, length, weights[me] + group.weight_offset,
-                     plan.num_weights, true});
-          }
+          if (gradients.weight)
+            add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, sums.weight(me));
         }
-        for (int e = 0; e < work.count; ++e) {
-          if (gradients.harmonics)
-            for (int n = 0; n < plan.dim_edge; ++n)
-              gradients.harmonics[work.edge[e] * plan.dim_edge + n] =
-                  sum_of_lanes<T>(load<T>(of_harmonics + (long(e) * plan.dim_edge + n) * width));
-          if (gradients.radial)
-            for (long b = 0; b < in.basis; ++b)
-              gradients.radial[work.edge[e] * in.basis + b] =
-                  sum_of_lanes<T>(load<T>(of_radial + (e * in.basis + b) * width));
-        }
+        if (gradients.harmonics) reduce<T>(work, of_harmonics, plan.dim_edge, gradients.harmonics);
+        if (gradients.radial) reduce<T>(work, of_radial, in.basis, gradients.radial);
       }
     }
-#pragma omp barrier
-    if (gradients.x && team > 1)
-      for (int other = 0; other < team; ++other)
-        for (long s = 0; s < halos[other].count; ++s) {
-          const long node = halos[other].node[s];
-          if (node < mine.begin || node >= mine.end) continue;
-          T* to = gradients.x + node * plan.dim_x;
-          const T* from = halos[other].rows + s * plan.dim_x;
-          for (long c = 0; c < plan.dim_x; ++c) to[c] += from[c];
-        }
-    if (gradients.weight && team > 1) {
-#pragma omp for schedule(static)
-      for (long c = 0; c < weight_size; ++c)
-        for (int other = 1; other < team; ++other) gradients.weight[c] += weights[other][c];
-    }
+    sums.end(team, mine);
   }
-  for (int t = 1; t < threads; ++t) std::free(weights[t]);
-  std::free(weights);
-  delete[] halos;
+}
+
+// The derivatives of the derivatives of <g, out> along u, as training on forces needs them: see SecondGradients.
+// `u` has x, harmonics and radial; the derivative with respect to Y is not among the results.
+template <class T>
+void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInputs<T>& in, const T* g,
+                     const ConvolveInputs<T>& u, const SecondGradients<T>& gradients, int threads) {
+  SharedSums<T> sums(gradients.x, plan.dim_x, gradients.weight, in.basis * plan.num_weights, threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    const int me = omp_get_thread_num(), team = omp_get_num_threads();
+    const Range mine = receivers_of(edges, me, team);
+    sums.begin(edges, me, team, mine);
+    ChunkWork<T> work(plan, edges, in.basis);
+    Scratch<T> umatrix(long(plan.num_entries) * chunk), uradial(in.basis * chunk);
+    Scratch<T> uweight(long(plan.max_weights) * chunk), ugweight(long(plan.max_weights) * chunk);
+    Scratch<T> of_radial(gradients.radial ? in.basis * chunk * lanes<T> : 1);
+    const T* ux[chunk];
+    for (long i = mine.begin; i < mine.end; ++i) {
+      const T* row = g + i * plan.dim_out;
+      T* out = gradients.g ? gradients.g + i * plan.dim_out : nullptr;
+      long first = edges.start[i];
+      const long last = edges.start[i + 1];
+      if (out && first == last)
+        for (int c = 0; c < plan.dim_out; ++c) out[c] = T(0);
+      for (bool fresh = true; first < last; first += chunk, fresh = false) {
+        work.take(first, int(last - first < chunk ? last - first : chunk), in);
+        work.contract(u.harmonics, umatrix);
+        for (int e = 0; e < work.count; ++e) {
+          ux[e] = u.x + edges.senders[work.edge[e]] * plan.dim_x;
+          for (long b = 0; b < in.basis; ++b) uradial[e * in.basis + b] = u.radial[work.edge[e] * in.basis + b];
+        }
+        sums.rows(edges, me, mine, work);
+        if (gradients.radial) clear<T>(of_radial, in.basis * work.count);
+        for (int b = 0; b < plan.num_groups; ++b) {
+          const Group& group = plan.groups[b];
+          const long length = long(group.num_paths) * group.channels;
+          work.mix(group, in);
+          gemm<T>(work.count, length,
+                  {in.basis, uradial, in.basis, 1, in.weight + group.weight_offset, plan.num_weights, uweight, length,
+                   false});
+          over_single_channels<T>(group.channels, [&]<bool TAIL>(long c, int tail) {
+            if (out)
+              for (int q = 0; q < group.num_paths; ++q) {
+                const Path& path = plan.paths[group.first_path + q];
+                const Direction<T> along{ux, umatrix + long(path.entry) * chunk,
+                                         uweight + q * long(group.channels) + c};
+                with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
+                  product_along<T, IN, OUT, DIAGONAL, TAIL>(work.at(group, q, c, out, nullptr, fresh), along, tail);
+                });
+              }
+            if (gradients.x || gradients.radial || gradients.weight)
+              with_dim(group.dim_in, [&]<int IN>() {
+                product_backward_along<T, IN, TAIL>(work.at(group, c, row), {ux, umatrix, uweight + c}, ugweight + c,
+                                                    gradients.x != nullptr, tail);
+              });
+          });
+          if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);
+          if (gradients.weight) {
+            add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, sums.weight(me));
+            add_weight<T>(plan, group, in.basis, work.count, uradial, ugweight, sums.weight(me));
+          }
+        }
+        if (gradients.radial) reduce<T>(work, of_radial, in.basis, gradients.radial);
+      }
+    }
+    sums.end(team, mine);
+  }
 }
 
 }  // namespace cynosure::CYNOSURE_ISA

@@ -11,7 +11,7 @@ namespace cynosure::CYNOSURE_ISA {
 
 template <class T>
 constexpr KernelsOf<T> table() {
-  return {convolve_forward<T>, convolve_backward<T>, fma_peak<T>};
+  return {convolve_forward<T>, convolve_backward<T>, convolve_second<T>, fma_peak<T>};
 }
 
 extern const Kernels kernels;

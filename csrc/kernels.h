@@ -12,6 +12,8 @@ struct KernelsOf {
   void (*convolve_forward)(const Plan<T>&, const Edges&, const ConvolveInputs<T>&, T* out, int threads);
   void (*convolve_backward)(const Plan<T>&, const Edges&, const ConvolveInputs<T>&, const T* g,
                             const ConvolveGradients<T>&, int threads);
+  void (*convolve_second)(const Plan<T>&, const Edges&, const ConvolveInputs<T>&, const T* g,
+                          const ConvolveInputs<T>& direction, const SecondGradients<T>&, int threads);
   // GFLOP/s of independent multiply-adds on one core, for about this many seconds.
   double (*fma_peak)(double seconds);
 };

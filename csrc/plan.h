@@ -65,4 +65,13 @@ struct ConvolveGradients {
   T* weight;     // [basis, num_weights]
 };
 
+// The derivatives of <u_x, gx> + <u_Y, gY> + <u_R, gR>, where gx, gY, gR are those of <g, out>. Null: not wanted.
+template <class T>
+struct SecondGradients {
+  T* g;       // [nodes, dim_out]
+  T* x;       // [nodes, dim_x]
+  T* radial;  // [edges, basis]
+  T* weight;  // [basis, num_weights]
+};
+
 }  // namespace cynosure

@@ -215,6 +215,104 @@ __attribute__((noinline)) void product_harmonics(const PathChunk<T>& p, const Te
   }
 }
 
+// What a second derivative works on besides: the direction u, in the same places as what it belongs to.
+template <class T>
+struct Direction {
+  const T* const* x;  // [edge] rows of u_x
+  const T* matrix;    // M of u_Y
+  const T* weight;    // u_R W
+};
+
+// out[k] += sum over edges of w (M u_x + M_u x)[k] + w_u (M x)[k], the derivative of out along u
+template <class T, int DIM_IN, int DIM_OUT, bool DIAGONAL, bool TAIL>
+__attribute__((noinline)) void product_along(const PathChunk<T>& p, const Direction<T>& u, int tail) {
+  const int d1 = DIM_IN ? DIM_IN : p.dim_in, d3 = DIM_OUT ? DIM_OUT : p.dim_out;
+  constexpr int n1 = DIM_IN ? DIM_IN : max_dim, n3 = DIM_OUT ? DIM_OUT : max_dim;
+  Vec<T> sum[n3];
+  for (int k = 0; k < d3; ++k) sum[k] = p.first ? Vec<T>{} : get<T, TAIL>(p.out + k * p.channels, tail);
+  for (int e = 0; e < p.count; ++e) {
+    const T *x = p.x[e] + p.x_shift, *ux = u.x[e] + p.x_shift;
+    const T *m = p.matrix + e, *um = u.matrix + e;
+    const Vec<T> weight = get<T, TAIL>(p.weight + e * p.weight_row, tail);
+    const Vec<T> uweight = get<T, TAIL>(u.weight + e * p.weight_row, tail);
+    if constexpr (DIAGONAL) {
+      const Vec<T> of_x = um[0] * weight + m[0] * uweight, of_ux = m[0] * weight;
+      for (int k = 0; k < d3; ++k)
+        sum[k] += of_x * get<T, TAIL>(x + k * p.channels, tail) + of_ux * get<T, TAIL>(ux + k * p.channels, tail);
+    } else {
+      Vec<T> in[n1], uin[n1];
+      for (int i = 0; i < d1; ++i) {
+        in[i] = get<T, TAIL>(x + i * p.channels, tail);
+        uin[i] = get<T, TAIL>(ux + i * p.channels, tail);
+      }
+      for (int k = 0; k < d3; ++k) {
+        Vec<T> turned = m[k * d1 * chunk] * in[0];
+        Vec<T> along = m[k * d1 * chunk] * uin[0] + um[k * d1 * chunk] * in[0];
+        for (int i = 1; i < d1; ++i) {
+          turned += m[(k * d1 + i) * chunk] * in[i];
+          along += m[(k * d1 + i) * chunk] * uin[i];
+          along += um[(k * d1 + i) * chunk] * in[i];
+        }
+        sum[k] += weight * along + uweight * turned;
+      }
+    }
+  }
+  for (int k = 0; k < d3; ++k) put<T, TAIL>(p.out + k * p.channels, sum[k], tail);
+}
+
+// With h = M^T g and h_u = M_u^T g, for each path:
+//   gx[m] += w h_u[m] + w_u h[m],  gweight = sum_m u_x[m] h[m] + x[m] h_u[m],  ugweight = sum_m x[m] h[m]
+template <class T, int DIM_IN, bool TAIL>
+__attribute__((noinline)) void product_backward_along(const GroupChunk<T>& p, const Direction<T>& u, T* ugweight,
+                                                      bool need_x, int tail) {
+  const int d1 = DIM_IN ? DIM_IN : p.dim_in;
+  constexpr int n1 = DIM_IN ? DIM_IN : max_dim;
+  for (int e = 0; e < p.count; ++e) {
+    const T *x = p.x[e] + p.x_shift, *ux = u.x[e] + p.x_shift;
+    const T *w = p.weight + e * p.weight_row, *uw = u.weight + e * p.weight_row;
+    T *gw = p.gweight + e * p.weight_row, *ugw = ugweight + e * p.weight_row;
+    Vec<T> gx[n1];
+    for (int i = 0; i < d1; ++i)
+      gx[i] = need_x ? get<T, TAIL>(p.gx[e] + p.x_shift + i * p.channels, tail) : Vec<T>{};
+    for (int q = 0; q < p.num_paths; ++q, w += p.channels, uw += p.channels, gw += p.channels, ugw += p.channels) {
+      const Path& path = p.paths[q];
+      const T *m = p.matrix + long(path.entry) * chunk + e, *um = u.matrix + long(path.entry) * chunk + e;
+      const T* g = p.g + path.out_offset;
+      Vec<T> turned[n1], uturned[n1];
+      if (path.diagonal) {
+        for (int i = 0; i < d1; ++i) {
+          const Vec<T> row = get<T, TAIL>(g + i * p.channels, tail);
+          turned[i] = m[0] * row;
+          uturned[i] = um[0] * row;
+        }
+      } else {
+        for (int i = 0; i < d1; ++i) turned[i] = uturned[i] = Vec<T>{};
+        for (int k = 0; k < path.dim_out; ++k, m += d1 * chunk, um += d1 * chunk, g += p.channels) {
+          const Vec<T> row = get<T, TAIL>(g, tail);
+          for (int i = 0; i < d1; ++i) {
+            turned[i] += m[i * chunk] * row;
+            uturned[i] += um[i * chunk] * row;
+          }
+        }
+      }
+      const Vec<T> weight = get<T, TAIL>(w, tail), uweight = get<T, TAIL>(uw, tail);
+      Vec<T> gweight{}, of_direction{};
+      for (int i = 0; i < d1; ++i) {
+        const Vec<T> in = get<T, TAIL>(x + i * p.channels, tail);
+        gweight += turned[i] * get<T, TAIL>(ux + i * p.channels, tail);
+        gweight += uturned[i] * in;
+        of_direction += turned[i] * in;
+        gx[i] += weight * uturned[i];
+        gx[i] += uweight * turned[i];
+      }
+      put<T, TAIL>(gw, gweight, tail);
+      put<T, TAIL>(ugw, of_direction, tail);
+    }
+    if (need_x)
+      for (int i = 0; i < d1; ++i) put<T, TAIL>(p.gx[e] + p.x_shift + i * p.channels, gx[i], tail);
+  }
+}
+
 // Calls f.operator()<DIM_IN, DIM_OUT, DIAGONAL>() with the sizes of a path as constants where they are common,
 // and with zeros (sizes known at run time) where they are not.
 template <class F>
@@ -269,6 +367,14 @@ CYNOSURE_INLINE void over_channels(long channels, F&& f) {
     for (; c + 2 * width <= channels; c += 2 * width) f.template operator()<2, false>(c, 0);
   for (; c + width <= channels; c += width) f.template operator()<1, false>(c, 0);
   if (c < channels) f.template operator()<1, true>(c, int(channels - c));
+}
+
+// The same with one vector at a time, for loops that need the registers otherwise.
+template <class T, class F>
+CYNOSURE_INLINE void over_single_channels(long channels, F&& f) {
+  long c = 0;
+  for (; c + lanes<T> <= channels; c += lanes<T>) f.template operator()<false>(c, 0);
+  if (c < channels) f.template operator()<true>(c, int(channels - c));
 }
 
 }  // namespace cynosure::CYNOSURE_ISA

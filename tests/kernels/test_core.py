@@ -79,6 +79,36 @@ def test_agrees_with_the_reference_to_third_order(name, dtype, in_order, threads
 
 
 @needs_core
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", TABLES)
+def test_the_step_of_training_on_forces_agrees_with_the_reference(name, dtype, threads, monkeypatch):
+    inputs, *graph = case(name, 6, 300, 11, dtype, True)
+    generator = torch.Generator().manual_seed(2)
+    directions = [torch.randn(value.shape, generator=generator, dtype=dtype) for value in inputs[:3]]
+
+    def step(function) -> tuple[torch.Tensor, ...]:
+        """Like a loss on forces: derivatives to x, Y, R first, then one to everything but Y; g depends on all."""
+        out = function(*inputs[:3], inputs[3] * 2, *graph)
+        first = torch.autograd.grad(out, inputs[:3], out * 0.1 + 1, create_graph=True)
+        loss = sum((value * u).sum() for value, u in zip(first, directions, strict=True))
+        return torch.autograd.grad(loss, [inputs[0], inputs[2], inputs[3]])
+
+    calls = []
+    fused = torch.ops.cynosure.convolve_second
+    monkeypatch.setattr(torch.ops.cynosure, "convolve_second", lambda *a: calls.append(1) or fused(*a))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = step(convolve)
+    finally:
+        torch.set_num_threads(before)
+    assert calls == [1]
+    for value, reference in zip(found, step(convolve_reference), strict=True):
+        assert (value - reference).abs().max() <= TOLERANCE[dtype] * reference.abs().max()
+
+
+@needs_core
 @settings(max_examples=30, deadline=None)
 @given(
     name=st.sampled_from(sorted(TABLES)),

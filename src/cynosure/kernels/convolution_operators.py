@@ -130,30 +130,95 @@ def _gradients_setup(ctx, inputs, output) -> None:
 
 def _gradients_backward(ctx, *directions: Tensor | None):
     g, *arguments, receivers, senders = ctx.saved_tensors
-    need_g, *needed = wanted_gradients(ctx, 5)
-    present = [
-        slot
-        for slot, (direction, want) in enumerate(zip(directions, ctx.wanted, strict=True))
-        if want and direction is not None
-    ]
+    needed = wanted_gradients(ctx, 5)
+    directions = tuple(
+        direction if want else None for direction, want in zip(directions, ctx.wanted, strict=True)
+    )
+    # Fused where nothing will be differentiated once more and neither u_W nor the derivative to Y comes in: the
+    # step of training on forces.
+    if not torch.is_grad_enabled() and directions[3] is None and not needed[2]:
+        along = [
+            torch.zeros_like(argument) if direction is None else direction
+            for direction, argument in zip(directions[:3], arguments, strict=False)
+        ]
+        of_g, of_x, of_radial, of_weight = torch.ops.cynosure.convolve_second(
+            g, *arguments, receivers, senders, ctx.table, *along, [needed[0], needed[1], needed[3], needed[4]]
+        )
+        results = [of_g, of_x, None, of_radial, of_weight]
+        return *(value if need else None for value, need in zip(results, needed, strict=True)), *[None] * 4
+    return *_gradients_along(g, arguments, receivers, senders, ctx.table, directions, needed), *[None] * 4
+
+
+def _gradients_along(
+    g: Tensor,
+    arguments: Sequence[Tensor],
+    receivers: Tensor,
+    senders: Tensor,
+    table: str,
+    directions: Sequence[Tensor | None],
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    """The derivatives of Σ_s ⟨u_s, ∂T/∂s⟩ with respect to g and the four arguments, as differentiable operators."""
     of_g: Tensor | None = None
     of_arguments: list[Tensor | None] = [None] * 4
-    for slot in present:
-        replaced = list(arguments)
-        replaced[slot] = directions[slot]
-        if need_g:
-            term = torch.ops.cynosure.convolve(*replaced, receivers, senders, ctx.table)
+    for slot, direction in enumerate(directions):
+        if direction is None:
+            continue
+        replaced = [direction if other == slot else argument for other, argument in enumerate(arguments)]
+        if needed[0]:
+            term = torch.ops.cynosure.convolve(*replaced, receivers, senders, table)
             of_g = term if of_g is None else of_g + term
-        open_slots = [need and other != slot for other, need in enumerate(needed)]
+        open_slots = [need and other != slot for other, need in enumerate(needed[1:])]
         if any(open_slots):
-            terms = torch.ops.cynosure.convolve_gradients(
-                g, *replaced, receivers, senders, ctx.table, open_slots
-            )
+            terms = torch.ops.cynosure.convolve_gradients(g, *replaced, receivers, senders, table, open_slots)
             for other, is_open in enumerate(open_slots):
                 if is_open:
                     before = of_arguments[other]
                     of_arguments[other] = terms[other] if before is None else before + terms[other]
-    return of_g, *of_arguments, None, None, None, None
+    return [of_g, *of_arguments]
+
+
+def _second(
+    g: Tensor,
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: str,
+    along_x: Tensor,
+    along_harmonics: Tensor,
+    along_radial: Tensor,
+    wanted: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    directions = [tensor.contiguous() for tensor in (along_x, along_harmonics, along_radial)]
+    inputs = (x, harmonics, radial, weight)
+    results = _second_fake(g, *inputs, receivers, senders, table, *directions, wanted)
+    outputs = [result if want else None for result, want in zip(results, wanted, strict=True)]
+    _call("convolve_second", table, receivers, senders, inputs, g.contiguous(), *directions, *outputs)
+    return results
+
+
+def _second_fake(
+    g: Tensor,
+    x: Tensor,
+    harmonics: Tensor,
+    radial: Tensor,
+    weight: Tensor,
+    receivers: Tensor,
+    senders: Tensor,
+    table: str,
+    along_x: Tensor,
+    along_harmonics: Tensor,
+    along_radial: Tensor,
+    wanted: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    g, x, radial, weight = (
+        tensor.new_empty(tensor.shape if want else (0,))
+        for tensor, want in zip((g, x, radial, weight), wanted, strict=True)
+    )
+    return g, x, radial, weight
 
 
 define(f"convolve({_ARGUMENTS}) -> Tensor", _forward, _forward_fake, _forward_backward, _forward_setup)
@@ -163,4 +228,11 @@ define(
     _gradients_fake,
     _gradients_backward,
     _gradients_setup,
+)
+# It is reached only where nothing will be differentiated again, hence has no rule of its own.
+define(
+    f"convolve_second(Tensor g, {_ARGUMENTS}, Tensor along_x, Tensor along_harmonics, Tensor along_radial, "
+    "bool[] wanted) -> (Tensor, Tensor, Tensor, Tensor)",
+    _second,
+    _second_fake,
 )

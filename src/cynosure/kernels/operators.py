@@ -9,7 +9,11 @@ import torch
 
 
 def define(
-    schema: str, implementation: Callable, fake: Callable, backward: Callable, setup: Callable
+    schema: str,
+    implementation: Callable,
+    fake: Callable,
+    backward: Callable | None = None,
+    setup: Callable | None = None,
 ) -> None:
     """Register the operator `cynosure::<schema>`.
 
@@ -18,7 +22,7 @@ def define(
         implementation: what runs on the CPU.
         fake: results with the right shapes and dtypes but no values, for tracing and `torch.compile`.
         backward: (ctx, *gradients) -> one gradient or None per argument; made of differentiable operators, so that
-            derivatives of any order exist.
+            derivatives of any order exist; none where nothing asks for them.
         setup: (ctx, inputs, output), saves what `backward` needs.
     """
     bare, _, signature = schema.partition("(")
@@ -26,7 +30,8 @@ def define(
     torch.library.define(name, f"({signature}", tags=(torch.Tag.pt2_compliant_tag,))
     torch.library.impl(name, "CPU", implementation)
     torch.library.register_fake(name, fake)
-    torch.library.register_autograd(name, backward, setup_context=setup)
+    if backward is not None:
+        torch.library.register_autograd(name, backward, setup_context=setup)
 
 
 def wanted_gradients(ctx: Any, count: int) -> list[bool]:

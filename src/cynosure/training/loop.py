@@ -205,7 +205,8 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         terms = self.loss.terms(self.model(graph, self.loss.outputs, differentiable=True), targets)
         total = self.loss(terms)
-        total.backward()
+        # The parameters by name: the edge vectors are leaves too, and nothing needs a derivative to them here.
+        total.backward(inputs=self._parameters)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip)
         means = [term.total.detach() / term.count for term in terms.values()]
         loss, gradient, *parts = torch.stack([total.detach(), norm.to(total.dtype), *means]).tolist()
