@@ -192,12 +192,13 @@ def _second(
     along_radial: Tensor,
     wanted: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    directions = [tensor.contiguous() for tensor in (along_x, along_harmonics, along_radial)]
     inputs = (x, harmonics, radial, weight)
-    results = _second_fake(g, *inputs, receivers, senders, table, *directions, wanted)
+    directions = [tensor.contiguous() for tensor in (along_x, along_harmonics, along_radial)]
+    wants = zip((g, x, radial, weight), wanted, strict=True)
+    results = tuple(tensor.new_empty(tensor.shape if want else (0,)) for tensor, want in wants)
     outputs = [result if want else None for result, want in zip(results, wanted, strict=True)]
     _call("convolve_second", table, receivers, senders, inputs, g.contiguous(), *directions, *outputs)
-    return results
+    return results[0], results[1], results[2], results[3]
 
 
 def _second_fake(
