@@ -155,12 +155,45 @@ def test_results_repeat_bit_for_bit(threads):
 @needs_core
 def test_operators_pass_the_checks_of_torch():
     inputs, receivers, senders, table = case("unlabelled", 3, 7, 2, torch.float64, True)
-    from cynosure.kernels import plan
-
-    arguments = (*inputs, receivers, senders, plan.key(table))
+    arguments = (*inputs, receivers, senders, table.key)
     torch.library.opcheck(torch.ops.cynosure.convolve, arguments)
     g = torch.randn(3, table.irreps_out.dim, dtype=torch.float64, requires_grad=True)
     torch.library.opcheck(torch.ops.cynosure.convolve_gradients, (g, *arguments, [True, False, True, True]))
+
+
+@needs_core
+def test_a_table_is_its_key():
+    table = case("tails", 3, 7, 2, torch.float64, True)[-1]
+    assert PathTable.parse(table.key) == table
+
+
+def test_transforms_of_torch_func_see_the_same_derivatives():
+    inputs, *graph = case("unlabelled", 3, 7, 2, torch.float64, True)
+
+    def function(*inputs):
+        return convolve(*inputs, *graph).square().sum()
+
+    plain = [value.detach() for value in inputs]
+    expected = torch.autograd.grad(function(*inputs), inputs)
+    found = torch.func.grad(function, argnums=(0, 1, 2, 3))(*plain)
+    for value, reference in zip(found, expected, strict=True):
+        assert torch.allclose(value, reference, rtol=1e-12, atol=1e-12)
+    batch = torch.stack([plain[0], 2 * plain[0]])
+    mapped = torch.vmap(lambda x: convolve(x, *plain[1:], *graph))(batch)
+    assert torch.allclose(mapped[1], convolve(batch[1], *plain[1:], *graph), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.compile's own
+def test_compiles_without_a_graph_break():
+    inputs, *graph = case("unlabelled", 3, 7, 2, torch.float64, True)
+
+    def function(*inputs):
+        return convolve(*inputs, *graph).square().sum()
+
+    expected = torch.autograd.grad(function(*inputs), inputs)
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    for value, reference in zip(torch.autograd.grad(compiled(*inputs), inputs), expected, strict=True):
+        assert torch.allclose(value, reference, rtol=1e-12, atol=1e-12)
 
 
 @needs_core

@@ -46,8 +46,8 @@ def convolve(
             argument.
     """
     _validate(x, harmonics, radial, weight, receivers, senders, table)
-    if core.serves(x, harmonics, radial, weight) and plan.supports(table):
-        return torch.ops.cynosure.convolve(x, harmonics, radial, weight, receivers, senders, plan.key(table))
+    if core.serves(x, harmonics, radial, weight) and table.max_degree <= plan.MAX_DEGREE:
+        return torch.ops.cynosure.convolve(x, harmonics, radial, weight, receivers, senders, table.key)
     return convolve_reference(x, harmonics, radial, weight, receivers, senders, table)
 
 

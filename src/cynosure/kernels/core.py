@@ -6,7 +6,6 @@ CYNOSURE_ISA=avx512 | avx2 | portable chooses the instruction set; by default it
 
 from __future__ import annotations
 
-import functools
 import os
 from types import ModuleType
 
@@ -14,9 +13,7 @@ import torch  # before the core, whose threads are then those of torch's OpenMP 
 from torch import Tensor
 
 
-@functools.cache
-def module() -> ModuleType | None:
-    """The extension module, or None where it was not built or is turned off."""
+def _load() -> ModuleType | None:
     if os.environ.get("CYNOSURE_CORE", "on").lower() in ("off", "0", "no"):
         return None
     try:
@@ -24,6 +21,14 @@ def module() -> ModuleType | None:
     except ImportError:
         return None
     return _core
+
+
+_MODULE = _load()
+
+
+def module() -> ModuleType | None:
+    """The extension module, or None where it was not built or is turned off."""
+    return _MODULE
 
 
 def available() -> bool:
@@ -38,8 +43,11 @@ def isa() -> str | None:
 
 
 def serves(*tensors: Tensor) -> bool:
-    """Whether the core can work on these tensors: on the CPU, and all float32 or all float64."""
-    if module() is None:
+    """Whether the core can work on these tensors: on the CPU, and all float32 or all float64.
+
+    Not inside a transform of `torch.func`, which knows no rule for the operators: there the reference serves.
+    """
+    if module() is None or torch._C._are_functorch_transforms_active():
         return False
     dtype = tensors[0].dtype
     return dtype in (torch.float32, torch.float64) and all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -34,11 +34,31 @@ class PathTable:
         irreps_in: irreps of x.
         irreps_edge: irreps of Y, every multiplicity 1.
         paths: the couplings.
+        key: the table as text, which is how an operator takes it: the same in every process.
+        max_degree: the largest l of any irrep in it.
     """
 
     irreps_in: Irreps
     irreps_edge: Irreps
     paths: tuple[Path, ...]
+    # Made once and kept: they are read at every call, and `torch.compile` reads an attribute as a constant.
+    key: str = field(init=False, repr=False, compare=False)
+    max_degree: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        paths = ",".join(f"{path.block_in}/{path.block_edge}/{path.ir_out}" for path in self.paths)
+        object.__setattr__(self, "key", f"{self.irreps_in}|{self.irreps_edge}|{paths}")
+        degrees = [ir.l for irreps in (self.irreps_in, self.irreps_edge) for _, ir in irreps]
+        degrees += [path.ir_out.l for path in self.paths]
+        object.__setattr__(self, "max_degree", max(degrees, default=0))
+
+    @classmethod
+    def parse(cls, key: str) -> PathTable:
+        """The table that `key` was made from."""
+        irreps_in, irreps_edge, listed = key.split("|")
+        items = [item.split("/") for item in listed.split(",")]
+        paths = [Path(int(block_in), int(block_edge), Irrep.parse(ir)) for block_in, block_edge, ir in items]
+        return cls(Irreps(irreps_in), Irreps(irreps_edge), tuple(paths))
 
     @classmethod
     def build(

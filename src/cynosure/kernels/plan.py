@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from cynosure.kernels import core
-from cynosure.kernels.paths import Path, PathTable
-from cynosure.o3 import Irreps, clebsch_gordan
+from cynosure.kernels.paths import PathTable
+from cynosure.o3 import clebsch_gordan
 
 # The largest degree that the core's loops hold (csrc/product.h, max_dim).
 MAX_DEGREE = 10
@@ -15,34 +15,10 @@ MAX_DEGREE = 10
 _ZERO = 1e-13
 
 
-def key(table: PathTable) -> str:
-    """A table as text, which is how an operator takes it: the same in every process."""
-    return _key(table)
-
-
-@lru_cache(maxsize=1024)
-def _key(table: PathTable) -> str:
-    paths = ",".join(f"{path.block_in}/{path.block_edge}/{path.ir_out}" for path in table.paths)
-    return f"{table.irreps_in}|{table.irreps_edge}|{paths}"
-
-
 @lru_cache(maxsize=1024)
 def table_of(key: str) -> PathTable:
-    """The table that `key` was made from."""
-    from cynosure.o3 import Irrep
-
-    irreps_in, irreps_edge, listed = key.split("|")
-    paths = []
-    for item in listed.split(","):
-        block_in, block_edge, ir = item.split("/")
-        paths.append(Path(int(block_in), int(block_edge), Irrep.parse(ir)))
-    return PathTable(Irreps(irreps_in), Irreps(irreps_edge), tuple(paths))
-
-
-def supports(table: PathTable) -> bool:
-    """Whether the core can run this table: no degree above `MAX_DEGREE`."""
-    degrees = [ir.l for _, ir in (*table.irreps_in, *table.irreps_edge)] + [p.ir_out.l for p in table.paths]
-    return max(degrees) <= MAX_DEGREE
+    """`PathTable.parse`, kept."""
+    return PathTable.parse(key)
 
 
 @lru_cache(maxsize=1024)
