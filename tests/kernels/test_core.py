@@ -183,6 +183,7 @@ def test_transforms_of_torch_func_see_the_same_derivatives():
     assert torch.allclose(mapped[1], convolve(batch[1], *plain[1:], *graph), rtol=1e-12, atol=1e-12)
 
 
+@needs_core
 @pytest.mark.filterwarnings("ignore")  # torch.compile's own
 def test_compiles_without_a_graph_break():
     inputs, *graph = case("unlabelled", 3, 7, 2, torch.float64, True)
