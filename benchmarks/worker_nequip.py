@@ -1,0 +1,195 @@
+"""NequIP's side: energy and forces on a prebuilt graph, through its ASE calculator, and a training step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nequip
+import nequip.model
+import torch
+from ase import Atoms
+from nequip.data import AtomicDataDict, from_ase
+from nequip.integrations.ase import NequIPCalculator
+from nequip.integrations.utils import basic_transforms
+from nequip.utils.global_state import set_global_state
+
+from benchmarks.structures import AVG_NEIGHBOURS, CUTOFF, SPECIES, moved, structure, training_frames
+from benchmarks.worker import Measurement, evaluations, memory_growth, serve
+
+
+def build(channels: int, layers: int = 4) -> torch.nn.Module:
+    """NequIP with degrees up to 2, both parities, and a radial network of two hidden layers of 64."""
+    return nequip.model.NequIPGNNModel(
+        seed=0,
+        model_dtype="float32",
+        type_names=list(SPECIES),
+        r_max=CUTOFF,
+        num_layers=layers,
+        l_max=2,
+        parity=True,
+        num_features=channels,
+        radial_mlp_depth=2,
+        radial_mlp_width=64,
+        avg_num_neighbors=AVG_NEIGHBOURS,
+        per_type_energy_scales=dict.fromkeys(SPECIES, 1.0),
+        per_type_energy_shifts=dict.fromkeys(SPECIES, 0.0),
+        compile_mode="eager",
+    )
+
+
+def transforms() -> list[Any]:
+    return basic_transforms({}, CUTOFF, list(SPECIES), {symbol: symbol for symbol in SPECIES})
+
+
+def data_of(atoms: Atoms) -> dict[str, torch.Tensor]:
+    data = from_ase(atoms)
+    for transform in transforms():
+        data = transform(data)
+    return data
+
+
+def calculator(settings: Mapping[str, Any]) -> NequIPCalculator:
+    """Its ASE calculator around a model, eager or compiled."""
+    if settings["engine"] == "compiled":
+        path = compiled(settings["channels"], Path(settings["cache"]))
+        return NequIPCalculator.from_compiled_model(
+            path, device="cpu", chemical_species_to_atom_type_map=True
+        )
+    model = build(settings["channels"]).eval()
+    model.requires_grad_(False)
+    return NequIPCalculator(model, device="cpu", transforms=transforms())
+
+
+def compiled(channels: int, cache: Path) -> Path:
+    """The model compiled ahead of time, kept in `cache`: the steps of `nequip-compile --mode aotinductor --target ase`
+    for a model that never was a checkpoint.
+
+    Inductor writes the number of threads into the code it makes, hence one file for each.
+    """
+    threads = torch.get_num_threads()
+    name = f"nequip-{nequip.__version__}-torch-{torch.__version__}-{channels}-channels-{threads}-threads.nequip.pt2"
+    path = cache.resolve() / name
+    if path.exists():
+        return path
+    from nequip.scripts._compile_utils import COMPILE_TARGET_DICT
+    from nequip.utils import aoti_metadata
+    from nequip.utils.aot import aot_export_model
+
+    print(f"compiling NequIP, {channels} channels, {threads} threads: minutes", flush=True)
+    target = COMPILE_TARGET_DICT["ase"]
+    inputs, outputs = list(target["input"]), list(target["output"])
+    model = build(channels).eval()
+    metadata = {
+        key: str(int(value)) if isinstance(value, bool) else str(value)
+        for key, value in model.metadata.items()
+    }
+    metadata["allow_tf32"] = "0"
+    metadata[aoti_metadata.NEQUIP_AOTI_INPUTS_KEY] = aoti_metadata.serialize_aoti_keys(inputs)
+    metadata[aoti_metadata.NEQUIP_AOTI_OUTPUTS_KEY] = aoti_metadata.serialize_aoti_keys(outputs)
+    sizes = {
+        kind: torch.export.dynamic_shapes.Dim(name, min=2)
+        for kind, name in {"graph": "num_frames", "node": "num_nodes", "edge": "num_edges"}.items()
+    }
+    began = time.perf_counter()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name("unfinished-" + path.name)  # a compilation that is cut short leaves no model
+    aot_export_model(
+        model,
+        "cpu",
+        inputs,
+        outputs,
+        target["data_settings"](data_of(structure("w3"))),
+        target["batch_map_settings"](sizes),
+        str(unfinished),
+        {"aot_inductor.metadata": metadata},
+    )
+    unfinished.rename(path)
+    print(f"compiled in {time.perf_counter() - began:.0f} s", flush=True)
+    return path
+
+
+def on_graph(settings: Mapping[str, Any]) -> Measurement:
+    """Energy and forces of a graph that is already built. A model of NequIP's adds the stress to every output."""
+    use, data = _model_and_data(settings)
+    return evaluations(lambda: use.call_model(data.copy())), {"edges": _edges(data)}
+
+
+def memory(settings: Mapping[str, Any]) -> Measurement:
+    use, data = _model_and_data(settings)
+    return memory_growth(lambda: use.call_model(data.copy())), {"edges": _edges(data)}
+
+
+def through_ase(settings: Mapping[str, Any]) -> Measurement:
+    """The whole call, with new positions at each: neighbour list, energy, forces."""
+    atoms = _with_cell(structure(settings["structure"]))
+    atoms.calc = calculator(settings)
+    positions, step = moved(atoms), iter(range(10**9))
+
+    def evaluate() -> None:
+        atoms.positions = positions[next(step) % len(positions)]
+        atoms.get_potential_energy()
+        atoms.get_forces()
+
+    return evaluations(evaluate), {}
+
+
+def training(settings: Mapping[str, Any]) -> Measurement:
+    """One step of Adam on energies and forces of a batch."""
+    keys = (
+        AtomicDataDict.POSITIONS_KEY,
+        AtomicDataDict.EDGE_INDEX_KEY,
+        AtomicDataDict.ATOM_TYPE_KEY,
+        AtomicDataDict.NUM_NODES_KEY,
+        AtomicDataDict.BATCH_KEY,
+    )
+    frames = [data_of(atoms) for atoms in training_frames(settings["frames"])]
+    # Without the cell it computes no stress, which the loss does not ask for.
+    batch = AtomicDataDict.batched_from_list(
+        [{key: data[key] for key in keys if key in data} for data in frames]
+    )
+    model = build(settings["channels"]).train()
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+    atoms = len(training_frames(1)[0])
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        out = model(batch.copy())
+        loss = (
+            out[AtomicDataDict.TOTAL_ENERGY_KEY].square().mean() / atoms
+            + out[AtomicDataDict.FORCE_KEY].square().mean()
+        )
+        loss.backward()
+        optimiser.step()
+
+    return evaluations(step), {
+        "edges": _edges(batch),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def _model_and_data(settings: Mapping[str, Any]) -> tuple[NequIPCalculator, dict[str, torch.Tensor]]:
+    use = calculator(settings)
+    return use, use.atoms_to_data(_with_cell(structure(settings["structure"])))
+
+
+def _with_cell(atoms: Atoms) -> Atoms:
+    """A compiled model takes a cell, of a molecule too."""
+    if not atoms.pbc.any():
+        atoms.set_cell([30.0, 30.0, 30.0])
+    return atoms
+
+
+def _edges(data: Mapping[str, torch.Tensor]) -> int:
+    return data[AtomicDataDict.EDGE_INDEX_KEY].shape[1]
+
+
+def versions() -> dict[str, str]:
+    return {"nequip": nequip.__version__, "torch": torch.__version__}
+
+
+if __name__ == "__main__":
+    set_global_state(allow_tf32=False)
+    serve({"model": on_graph, "ase": through_ase, "training": training, "memory": memory}, versions)
