@@ -60,7 +60,7 @@ def water() -> Atoms:
 
 def training_frames(count: int) -> list[Atoms]:
     """`count` of the five molecules of 27 atoms, without their box."""
-    frames = ase.io.read(Path(__file__).parent / "data" / "five_molecules.xyz", index=f":{count}")
+    frames = ase.io.iread(Path(__file__).parent / "data" / "five_molecules.xyz", index=f":{count}")
     return [Atoms(frame.numbers, positions=frame.positions) for frame in frames]
 
 

@@ -50,8 +50,9 @@ class Kernel:
         *self.inputs, self.g = (torch.randn(size, generator=generator) for size in sizes)
         self.edges, self.basis = edges, basis
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        return convolve(*inputs, *self.indices, self.table)
+    def __call__(self, x: Tensor, harmonics: Tensor, radial: Tensor, weight: Tensor) -> Tensor:
+        receivers, senders = self.indices
+        return convolve(x, harmonics, radial, weight, receivers, senders, self.table)
 
 
 def forward(settings: Mapping[str, Any]) -> Measurement:

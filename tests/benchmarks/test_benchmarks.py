@@ -114,11 +114,14 @@ def test_it_runs_and_writes_what_it_measured(tmp_path):
     assert "| `kernel-forward` |" in table.read_text(encoding="utf-8")
 
 
-def test_a_side_that_cannot_run_is_named_and_the_rest_goes_on():
+def test_a_side_that_cannot_run_is_named_and_the_rest_goes_on(tmp_path):
     """The peers' interpreter is one without NequIP; our side is measured all the same."""
-    done = run("--only", "train32", "--rounds", "1", "--peers", sys.executable)
+    document = tmp_path / "all.json"
+    arguments = ["--only", "train32", "--rounds", "2", "--peers", sys.executable, "--json", str(document)]
+    done = run(*arguments)
     assert done.returncode == 1
-    rows = [line for line in done.stdout.splitlines() if line.startswith("train32")]
-    assert len(rows) == 2
-    assert all("failed: " in row and "0 ms" not in row for row in rows)
     assert "nequip" in done.stderr
+    for result in json.loads(document.read_text(encoding="utf-8"))["measured"]:
+        assert len(result["values"]["Cynosure"]) == 2
+        assert result["values"]["NequIP eager"] == []
+        assert result["missing"]["NequIP eager"].startswith("failed: ")
