@@ -6,8 +6,13 @@
 
 namespace cynosure {
 
-// Each of these is defined by kernels.cpp, compiled for it.
-namespace portable { extern const Kernels kernels; }
+// Each of these is defined by kernels.cpp, compiled for it. The first is what every processor of its kind has.
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define CYNOSURE_BASELINE neon
+#else
+#define CYNOSURE_BASELINE portable
+#endif
+namespace CYNOSURE_BASELINE { extern const Kernels kernels; }
 #if defined(__x86_64__) || defined(_M_X64)
 namespace avx2 { extern const Kernels kernels; }
 namespace avx512 { extern const Kernels kernels; }
@@ -23,7 +28,7 @@ std::vector<const Kernels*> usable_kernels() {
     usable.push_back(&avx512::kernels);
   if (avx2_too) usable.push_back(&avx2::kernels);
 #endif
-  usable.push_back(&portable::kernels);
+  usable.push_back(&CYNOSURE_BASELINE::kernels);
   return usable;
 }
 
