@@ -1,6 +1,7 @@
 """The imports follow the arrows of the design, and importing changes nothing for the rest of the process."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import cynosure
 
 ROOT = Path(cynosure.__file__).parent
+CORE = Path(__file__).parents[1] / "csrc"
 
 # What each part may import of the others. `testing` and the package's own `__init__` are doors, not parts.
 ARROWS = {
@@ -49,6 +51,18 @@ def test_imports_follow_the_arrows():
         for part, allowed in ARROWS.items()
         for path in sorted((ROOT / part).rglob("*.py"))
         for other in sorted(imported_parts(path) - allowed - {part})
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_compiled_core_knows_no_torch():
+    sources = sorted(CORE.glob("*"))
+    assert sources, f"no C++ sources in {CORE}"
+    wrong = [
+        f"{path.name}: {line.strip()}"
+        for path in sources
+        for line in path.read_text().splitlines()
+        if re.match(r"\s*#\s*include\s*[<\"](torch|ATen|c10)\b", line)
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -298,6 +298,32 @@ def test_the_core_can_be_turned_off():
     assert run(code, CYNOSURE_CORE="off").stdout.strip() == "False None"
 
 
+def test_a_core_that_was_not_built_is_no_error():
+    code = """
+import sys
+sys.modules["cynosure._core"] = None  # importing it now raises ModuleNotFoundError
+from cynosure.kernels import core
+print(core.available(), core.isa())
+"""
+    result = run(code, CYNOSURE_CORE="on")
+    assert result.stdout.strip() == "False None"
+    assert result.stderr == ""
+
+
+def test_a_core_that_does_not_load_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "_core.py").write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
+    code = f"import cynosure; cynosure.__path__.insert(0, {str(tmp_path)!r}); import cynosure.kernels"
+    assert "does not load: libgomp.so.1: cannot open" in run(code, CYNOSURE_CORE="on").stderr
+    assert run(code, CYNOSURE_CORE="off").returncode == 0
+
+
+@needs_core
+@pytest.mark.parametrize("single", [True, False])
+def test_the_peak_is_a_rate(single):
+    # No narrower than one multiply-add in two nanoseconds, and no faster than any core made.
+    assert 1 < core.module().fma_peak(0.05, single) < 2000
+
+
 @needs_core
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_one_thread_pool_in_the_process():

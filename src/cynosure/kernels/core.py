@@ -18,8 +18,13 @@ def _load() -> ModuleType | None:
         return None
     try:
         from cynosure import _core
-    except ImportError:
+    except ModuleNotFoundError:  # built without it
         return None
+    except ImportError as error:
+        raise ImportError(
+            f"the compiled core of cynosure is there but does not load: {error}. Reinstall cynosure, or set "
+            "CYNOSURE_CORE=off to work in plain torch, which is slow"
+        ) from error
     return _core
 
 
