@@ -25,6 +25,7 @@ NB_MODULE(_core, module) {
       [](double seconds, bool single) {
         return single ? cynosure::kernels().single_.fma_peak(seconds) : cynosure::kernels().double_.fma_peak(seconds);
       },
-      nb::arg("seconds") = 0.2, nb::arg("single") = true, "GFLOP/s of multiply-adds that one core reaches");
+      nb::arg("seconds") = 0.2, nb::arg("single") = true, nb::call_guard<nb::gil_scoped_release>(),
+      "GFLOP/s of multiply-adds that one core reaches");
   cynosure::bind_convolve(module);
 }
