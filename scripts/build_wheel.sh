@@ -7,8 +7,12 @@ folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 python -m pip wheel . --no-deps --wheel-dir "$folder" -c constraints.txt
 # torch brings libgomp.so.1; a copy of our own would be a second thread pool (CMakeLists.txt).
-python -m auditwheel repair --exclude libgomp.so.1 --wheel-dir dist "$folder"/cynosure-*.whl
-if unzip -l dist/cynosure-*.whl 2>/dev/null | grep -i libgomp; then
-  echo "scripts/build_wheel.sh: the wheel carries an OpenMP runtime of its own" >&2
+python -m auditwheel repair --exclude libgomp.so.1 --wheel-dir "$folder/repaired" "$folder"/cynosure-*.whl
+wheel="$(echo "$folder"/repaired/*.whl)"
+contents="$(python -m zipfile -l "$wheel")"
+if ! grep -q 'cynosure/_core\..*\.so' <<<"$contents" || grep -qi 'libgomp' <<<"$contents"; then
+  printf '%s\nscripts/build_wheel.sh: a wheel with the compiled core and without libgomp was expected\n' "$contents" >&2
   exit 1
 fi
+mkdir -p dist
+mv "$wheel" dist/
