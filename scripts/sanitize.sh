@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The core's tests under the address and undefined-behaviour sanitizers, in a folder of their own (Linux, GCC).
+# Needs what scripts/build_core.sh needs, and pytest. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder="$(mktemp -d)"
+trap 'rm -rf "$folder"' EXIT
+cp -r src/cynosure "$folder/cynosure"
+rm -f "$folder"/cynosure/_core*.so
+
+# (Kernels at -O1: at -O3 the checks make their compilation take minutes. NDEBUG stays off.)
+cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=None -DPython_EXECUTABLE="$(command -v python)" \
+  -DCYNOSURE_KERNEL_OPTIMISATION=-O1 \
+  -DCMAKE_CXX_FLAGS="-O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all" >/dev/null
+cmake --build "$folder/build"
+cp "$folder"/build/_core*.so "$folder/cynosure/"
+
+# The address sanitizer must be the first library of the process, and python itself does not link libstdc++, whose
+# __cxa_throw it wraps. Python leaks at exit by design, hence no leak check.
+LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)"
+export LD_PRELOAD PYTHONPATH="$folder" OMP_NUM_THREADS=2
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+
+# Without the core its tests would be skipped, and nothing tested.
+python - "$folder" <<'PYTHON'
+import sys
+from cynosure.kernels import core
+assert core.available() and core.module().__file__.startswith(sys.argv[1]), "the sanitized core did not load"
+PYTHON
+python -m pytest -p no:cacheprovider -q tests/kernels "$@"
