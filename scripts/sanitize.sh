@@ -28,4 +28,5 @@ import sys
 from cynosure.kernels import core
 assert core.available() and core.module().__file__.startswith(sys.argv[1]), "the sanitized core did not load"
 PYTHON
-python -m pytest -p no:cacheprovider -q tests/kernels "$@"
+# (--capture=sys: a report goes to the process's own standard error, which pytest would otherwise keep and lose.)
+python -m pytest -p no:cacheprovider --capture=sys -q tests/kernels "$@"
