@@ -14,6 +14,11 @@ struct KernelsOf {
                             const ConvolveGradients<T>&, int threads);
   void (*convolve_second)(const Plan<T>&, const Edges&, const ConvolveInputs<T>&, const T* g,
                           const ConvolveInputs<T>& direction, const SecondGradients<T>&, int threads);
+  // Of harmonics.h.
+  void (*harmonics_forward)(int lmax, bool normalize, long count, const T* vectors, T* y, int threads);
+  void (*harmonics_backward)(int lmax, bool normalize, long count, const T* vectors, const T* gy, T* gv, int threads);
+  void (*harmonics_second)(int lmax, bool normalize, long count, const T* vectors, const T* gy, const T* u, T* d_gy,
+                           T* d_v, int threads);
   // GFLOP/s of independent multiply-adds on one core, for about this many seconds.
   double (*fma_peak)(double seconds);
 };

@@ -10,6 +10,7 @@ namespace nb = nanobind;
 
 namespace cynosure {
 void bind_convolve(nb::module_&);
+void bind_harmonics(nb::module_&);
 }
 
 NB_MODULE(_core, module) {
@@ -28,4 +29,5 @@ NB_MODULE(_core, module) {
       nb::arg("seconds") = 0.2, nb::arg("single") = true, nb::call_guard<nb::gil_scoped_release>(),
       "GFLOP/s of multiply-adds that one core reaches");
   cynosure::bind_convolve(module);
+  cynosure::bind_harmonics(module);
 }

@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
+from cynosure.kernels import spherical_harmonics
 from cynosure.nn import Convolution, Gate, LayerNorm, Linear, RadialBasis, Readout, layout
-from cynosure.o3 import Irrep, Irreps, spherical_harmonics
+from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
@@ -173,7 +174,7 @@ class NequIP(Potential):
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless; see `Potential.atomic_energies`."""
-        harmonics = spherical_harmonics(list(range(self.config.l_max + 1)), vectors)
+        harmonics = spherical_harmonics(self.config.l_max, vectors)
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
         x = self.embedding.index_select(0, species)
         for number, layer in enumerate(self.layers):
