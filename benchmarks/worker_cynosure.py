@@ -158,18 +158,19 @@ def training(settings: Mapping[str, Any]) -> Measurement:
     model = _build(settings).train()
     frames = training_frames(settings["frames"])
     graph = batch([from_atoms(frame, model.cutoff) for frame in frames])
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+    parameters = list(model.parameters())
+    optimiser = torch.optim.Adam(parameters, lr=1e-4)
     atoms = len(frames[0])
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
         out = model(graph, outputs=_OUTPUTS, differentiable=True)
         loss = out["energy"].square().mean() / atoms + out["forces"].square().mean()
-        loss.backward()
+        loss.backward(inputs=parameters)  # as `cynosure train` does
         optimiser.step()
 
-    parameters = sum(value.numel() for value in model.parameters())
-    return evaluations(step), {"edges": graph.num_edges, "parameters": parameters}
+    number = sum(value.numel() for value in parameters)
+    return evaluations(step), {"edges": graph.num_edges, "parameters": number}
 
 
 def _build(settings: Mapping[str, Any]) -> Potential:

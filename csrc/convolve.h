@@ -16,6 +16,7 @@
 
 #include "gemm.h"
 #include "plan.h"
+#include "polynomials.h"
 #include "product.h"
 
 namespace cynosure::CYNOSURE_ISA {
@@ -68,22 +69,38 @@ struct ChunkWork {
   T* gx[chunk];
   long edge[chunk];
   int count = 0;
+  // Edges that follow each other and share their mixing weights.
+  struct Stretch {
+    int first, count;
+    const T* weight;
+  } stretch[chunk];
+  int stretches = 0;
 
-  ChunkWork(const Plan<T>& p, const Edges& e, long basis)
+  ChunkWork(const Plan<T>& p, const Edges& e, const ConvolveInputs<T>& in)
       : plan(p),
         edges(e),
         harmonics(long(p.dim_edge) * chunk),
-        radial(basis * chunk),
+        radial(in.basis * chunk),
         matrix(long(p.num_entries) * chunk),
         weight(long(p.max_weights) * chunk),
         gweight(long(p.max_weights) * chunk) {}
 
   void take(long first, int number, const ConvolveInputs<T>& in) {
     count = number;
+    stretches = 0;
     for (int e = 0; e < count; ++e) {
       edge[e] = edges.order ? edges.order[first + e] : first + e;
       x[e] = in.x + edges.senders[edge[e]] * plan.dim_x;
-      for (long b = 0; b < in.basis; ++b) radial[e * in.basis + b] = in.radial[edge[e] * in.basis + b];
+      const T* weight = in.weight;
+      if (in.intervals) {
+        const Place<T> place(*in.intervals, in.distances[edge[e]]);
+        chebyshev<T>(place.t, in.basis, radial + e * in.basis);
+        weight += place.interval * in.basis * plan.num_weights;
+      } else {
+        for (long b = 0; b < in.basis; ++b) radial[e * in.basis + b] = in.radial[edge[e] * in.basis + b];
+      }
+      if (e == 0 || stretch[stretches - 1].weight != weight) stretch[stretches++] = {e, 0, weight};
+      ++stretch[stretches - 1].count;
     }
     contract(in.harmonics, matrix);
   }
@@ -107,8 +124,10 @@ struct ChunkWork {
   // weight[edge][path, channel] = sum_b R[edge][b] W[b][path, channel] for the paths of a group
   void mix(const Group& group, const ConvolveInputs<T>& in) {
     const long row = long(group.num_paths) * group.channels;
-    gemm<T>(count, row,
-            {in.basis, radial, in.basis, 1, in.weight + group.weight_offset, plan.num_weights, weight, row, false});
+    for (int s = 0; s < stretches; ++s)
+      gemm<T>(stretch[s].count, row,
+              {in.basis, radial + stretch[s].first * in.basis, in.basis, 1, stretch[s].weight + group.weight_offset,
+               plan.num_weights, weight + stretch[s].first * row, row, false});
   }
 
   PathChunk<T> at(const Group& group, int q, long channel, T* out, const T* g, bool first) const {
@@ -144,34 +163,38 @@ struct ChunkWork {
   }
 };
 
+// out of one receiver, [dim_out].
+template <class T>
+void receive(ChunkWork<T>& work, const ConvolveInputs<T>& in, long receiver, T* row) {
+  const Plan<T>& plan = work.plan;
+  long first = work.edges.start[receiver];
+  const long last = work.edges.start[receiver + 1];
+  if (first == last)
+    for (int c = 0; c < plan.dim_out; ++c) row[c] = T(0);
+  for (bool fresh = true; first < last; first += chunk, fresh = false) {
+    work.take(first, int(last - first < chunk ? last - first : chunk), in);
+    for (int b = 0; b < plan.num_groups; ++b) {
+      const Group& group = plan.groups[b];
+      work.mix(group, in);
+      over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
+        for (int q = 0; q < group.num_paths; ++q) {
+          const Path& path = plan.paths[group.first_path + q];
+          with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
+            product_forward<T, IN, OUT, DIAGONAL, VECTORS, TAIL>(work.at(group, q, c, row, nullptr, fresh), tail);
+          });
+        }
+      });
+    }
+  }
+}
+
 template <class T>
 void convolve_forward(const Plan<T>& plan, const Edges& edges, const ConvolveInputs<T>& in, T* out, int threads) {
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    ChunkWork<T> work(plan, edges, in.basis);
+    ChunkWork<T> work(plan, edges, in);
     const Range mine = receivers_of(edges, omp_get_thread_num(), omp_get_num_threads());
-    for (long i = mine.begin; i < mine.end; ++i) {
-      T* row = out + i * plan.dim_out;
-      long first = edges.start[i];
-      const long last = edges.start[i + 1];
-      if (first == last)
-        for (int c = 0; c < plan.dim_out; ++c) row[c] = T(0);
-      for (bool fresh = true; first < last; first += chunk, fresh = false) {
-        work.take(first, int(last - first < chunk ? last - first : chunk), in);
-        for (int b = 0; b < plan.num_groups; ++b) {
-          const Group& group = plan.groups[b];
-          work.mix(group, in);
-          over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
-            for (int q = 0; q < group.num_paths; ++q) {
-              const Path& path = plan.paths[group.first_path + q];
-              with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-                product_forward<T, IN, OUT, DIAGONAL, VECTORS, TAIL>(work.at(group, q, c, row, nullptr, fresh), tail);
-              });
-            }
-          });
-        }
-      }
-    }
+    for (long i = mine.begin; i < mine.end; ++i) receive(work, in, i, out + i * plan.dim_out);
   }
 }
 
@@ -187,8 +210,11 @@ struct Halo {
     std::free(node);
     std::free(rows);
   }
+  Halo() = default;
+  Halo(const Halo&) = delete;
+  Halo& operator=(const Halo&) = delete;
+  // Finds the senders of these receivers' edges that are elsewhere; rows are up to `width` wide.
   void collect(const Edges& edges, Range mine, long width) {
-    dim = width;
     slot = static_cast<int32_t*>(std::malloc(edges.nodes * sizeof(int32_t)));
     for (long i = 0; i < edges.nodes; ++i) slot[i] = -1;
     const long begin = edges.start[mine.begin], end = edges.start[mine.end];
@@ -201,9 +227,32 @@ struct Halo {
         node[count++] = sender;
       }
     }
-    rows = static_cast<T*>(std::calloc(count * width + 1, sizeof(T)));
+    rows = static_cast<T*>(std::malloc((count * width + 1) * sizeof(T)));
+  }
+  void clear(long width) {
+    dim = width;
+    for (long c = 0; c < count * dim; ++c) rows[c] = T(0);
+  }
+  // Where the derivative of an edge's sender is added up: in x, if it is this thread's own.
+  T* row(long sender, Range mine, T* x) const {
+    return sender >= mine.begin && sender < mine.end ? x + sender * dim : rows + slot[sender] * dim;
   }
 };
+
+// Adds to the rows of x that are this thread's what all threads collected for them, in the order of threads.
+template <class T>
+void add_halos(const Halo<T>* halos, int team, Range mine, T* x) {
+  for (int other = 0; other < team; ++other) {
+    const Halo<T>& halo = halos[other];
+    for (long s = 0; s < halo.count; ++s) {
+      const long node = halo.node[s];
+      if (node < mine.begin || node >= mine.end) continue;
+      T* to = x + node * halo.dim;
+      const T* from = halo.rows + s * halo.dim;
+      for (long c = 0; c < halo.dim; ++c) to[c] += from[c];
+    }
+  }
+}
 
 // Sums of a chunk that are kept lane by lane, [edge][component][lane], until all paths have added to them.
 template <class T>
@@ -212,10 +261,25 @@ void clear(T* sums, long vectors) {
 }
 
 template <class T>
-void reduce(const ChunkWork<T>& work, const T* sums, long components, T* result) {
+void reduce(const ChunkWork<T>& work, const T* sums, long components, T* result, bool add = false) {
   for (int e = 0; e < work.count; ++e)
-    for (long n = 0; n < components; ++n)
-      result[work.edge[e] * components + n] = sum_of_lanes<T>(load<T>(sums + (e * components + n) * lanes<T>));
+    for (long n = 0; n < components; ++n) {
+      const T sum = sum_of_lanes<T>(load<T>(sums + (e * components + n) * lanes<T>));
+      T& to = result[work.edge[e] * components + n];
+      to = add ? to + sum : sum;
+    }
+}
+
+// The sums of a chunk for its radial functions, taken on to the distances by the slopes of the polynomials.
+template <class T>
+void add_slopes(const ChunkWork<T>& work, const ConvolveInputs<T>& in, T* sums, T* of_distances) {
+  for (int e = 0; e < work.count; ++e) {
+    for (long b = 0; b < in.basis; ++b)  // in place: what is written was read before
+      sums[e * in.basis + b] = sum_of_lanes<T>(load<T>(sums + (e * in.basis + b) * lanes<T>));
+    const Place<T> place(*in.intervals, in.distances[work.edge[e]]);
+    of_distances[work.edge[e]] +=
+        2 * in.intervals->inverse_step * chebyshev_slope<T>(place.t, in.basis, sums + e * in.basis);
+  }
 }
 
 // of_radial[edge][b], lane by lane, += sum over paths and channels of W[b][path, channel] gweight[edge][path, channel]
@@ -262,15 +326,17 @@ template <class T>
 void add_radial(const Plan<T>& plan, const Group& group, const ConvolveInputs<T>& in, const ChunkWork<T>& work,
                 T* of_radial) {
   constexpr int width = lanes<T>;
-  const long length = long(group.num_paths) * group.channels;
-  const T* w = in.weight + group.weight_offset;
-  long b = 0;
-  for (; b + 8 <= in.basis; b += 8)
-    radial_rows<T, 8>(work.count, length, w + b * plan.num_weights, plan.num_weights, work.gweight,
-                      of_radial + b * width, in.basis * width);
-  for (; b < in.basis; ++b)
-    radial_rows<T, 1>(work.count, length, w + b * plan.num_weights, plan.num_weights, work.gweight,
-                      of_radial + b * width, in.basis * width);
+  const long length = long(group.num_paths) * group.channels, row = plan.num_weights, sums_row = in.basis * width;
+  for (int s = 0; s < work.stretches; ++s) {
+    const int count = work.stretch[s].count, first = work.stretch[s].first;
+    const T* w = work.stretch[s].weight + group.weight_offset;
+    const T* gw = work.gweight + first * length;
+    T* sums = of_radial + first * sums_row;
+    long b = 0;
+    for (; b + 8 <= in.basis; b += 8) radial_rows<T, 8>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
+    for (; b + 2 <= in.basis; b += 2) radial_rows<T, 2>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
+    if (b < in.basis) radial_rows<T, 1>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
+  }
 }
 
 // Sums that several threads add to: the derivatives with respect to senders' features and to the mixing weights.
@@ -301,7 +367,11 @@ class SharedSums {
   // Called by every thread before its work; zeroes its part.
   void begin(const Edges& edges, int me, int team, Range mine) {
     if (x_) {
-      if (team > 1) halos_[me].collect(edges, mine, dim_x_);
+      halos_[me].dim = dim_x_;
+      if (team > 1) {
+        halos_[me].collect(edges, mine, dim_x_);
+        halos_[me].clear(dim_x_);
+      }
       T* first = x_ + mine.begin * dim_x_;
       for (long c = 0; c < (mine.end - mine.begin) * dim_x_; ++c) first[c] = T(0);
     }
@@ -314,11 +384,7 @@ class SharedSums {
   // The rows that a thread adds to for the edges of a chunk.
   void rows(const Edges& edges, int me, Range mine, ChunkWork<T>& work) const {
     if (!x_) return;
-    for (int e = 0; e < work.count; ++e) {
-      const long sender = edges.senders[work.edge[e]];
-      const bool own = sender >= mine.begin && sender < mine.end;
-      work.gx[e] = own ? x_ + sender * dim_x_ : halos_[me].rows + halos_[me].slot[sender] * dim_x_;
-    }
+    for (int e = 0; e < work.count; ++e) work.gx[e] = halos_[me].row(edges.senders[work.edge[e]], mine, x_);
   }
 
   T* weight(int me) const { return weights_[me]; }
@@ -327,15 +393,7 @@ class SharedSums {
   void end(int team, Range mine) {
     if (team == 1) return;
 #pragma omp barrier
-    if (x_)
-      for (int other = 0; other < team; ++other)
-        for (long s = 0; s < halos_[other].count; ++s) {
-          const long node = halos_[other].node[s];
-          if (node < mine.begin || node >= mine.end) continue;
-          T* to = x_ + node * dim_x_;
-          const T* from = halos_[other].rows + s * dim_x_;
-          for (long c = 0; c < dim_x_; ++c) to[c] += from[c];
-        }
+    if (x_) add_halos(halos_, team, mine, x_);
     if (weight_) {
 #pragma omp for schedule(static)
       for (long c = 0; c < weight_size_; ++c)
@@ -362,6 +420,62 @@ void add_weight(const Plan<T>& plan, const Group& group, long basis, int count, 
           {count, radial, 1, basis, gweight, length, result + group.weight_offset, plan.num_weights, true});
 }
 
+// The sums of a chunk that the derivatives with respect to an edge's own arguments take.
+template <class T>
+struct EdgeSums {
+  Scratch<T> of_harmonics, of_radial;
+  EdgeSums(const Plan<T>& plan, const ConvolveInputs<T>& in, const ConvolveGradients<T>& gradients)
+      : of_harmonics(gradients.harmonics ? long(plan.dim_edge) * chunk * lanes<T> : 1),
+        of_radial(gradients.radial || gradients.distances ? in.basis * chunk * lanes<T> : 1) {}
+};
+
+// The derivatives of <g, out> that the edges of one receiver give, g being that receiver's row. `rows` sets work.gx of
+// a chunk; `of_weight` is where the derivative with respect to the weights is added up.
+template <class T, class Rows>
+void receive_backward(ChunkWork<T>& work, EdgeSums<T>& sums, const ConvolveInputs<T>& in, long receiver, const T* row,
+                      const ConvolveGradients<T>& gradients, T* of_weight, Rows&& rows) {
+  constexpr int width = lanes<T>;
+  const Plan<T>& plan = work.plan;
+  const bool need_radial = gradients.radial || gradients.distances;
+  const long last = work.edges.start[receiver + 1];
+  for (long first = work.edges.start[receiver]; first < last; first += chunk) {
+    work.take(first, int(last - first < chunk ? last - first : chunk), in);
+    rows(work);
+    if (gradients.harmonics) clear<T>(sums.of_harmonics, long(plan.dim_edge) * work.count);
+    if (need_radial) clear<T>(sums.of_radial, in.basis * work.count);
+    for (int b = 0; b < plan.num_groups; ++b) {
+      const Group& group = plan.groups[b];
+      work.mix(group, in);
+      if (gradients.x || need_radial || gradients.weight)
+        over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
+          const GroupChunk<T> here = work.at(group, c, row);
+          with_dim(group.dim_in, [&]<int IN>() {
+            if (gradients.x)
+              product_backward<T, IN, VECTORS, TAIL, true>(here, tail);
+            else
+              product_backward<T, IN, VECTORS, TAIL, false>(here, tail);
+          });
+        });
+      if (gradients.harmonics)
+        for (int q = 0; q < group.num_paths; ++q) {
+          const Path& path = plan.paths[group.first_path + q];
+          with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
+            product_harmonics<T, IN, OUT, DIAGONAL>(work.at(group, q, 0, nullptr, row, false), plan.terms, path,
+                                                    sums.of_harmonics + path.edge_offset * width,
+                                                    long(plan.dim_edge) * width);
+          });
+        }
+      if (need_radial) add_radial<T>(plan, group, in, work, sums.of_radial);
+      if (gradients.weight)
+        add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, of_weight);
+    }
+    if (gradients.harmonics)
+      reduce<T>(work, sums.of_harmonics, plan.dim_edge, gradients.harmonics, gradients.add_harmonics);
+    if (gradients.radial) reduce<T>(work, sums.of_radial, in.basis, gradients.radial);
+    if (gradients.distances) add_slopes<T>(work, in, sums.of_radial, gradients.distances);
+  }
+}
+
 // The derivatives of <g, out>.
 template <class T>
 void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveInputs<T>& in, const T* g,
@@ -372,48 +486,11 @@ void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveIn
     const int me = omp_get_thread_num(), team = omp_get_num_threads();
     const Range mine = receivers_of(edges, me, team);
     sums.begin(edges, me, team, mine);
-    ChunkWork<T> work(plan, edges, in.basis);
-    constexpr int width = lanes<T>;
-    Scratch<T> of_harmonics(gradients.harmonics ? long(plan.dim_edge) * chunk * width : 1);
-    Scratch<T> of_radial(gradients.radial ? in.basis * chunk * width : 1);
-    for (long i = mine.begin; i < mine.end; ++i) {
-      const T* row = g + i * plan.dim_out;
-      const long last = edges.start[i + 1];
-      for (long first = edges.start[i]; first < last; first += chunk) {
-        work.take(first, int(last - first < chunk ? last - first : chunk), in);
-        sums.rows(edges, me, mine, work);
-        if (gradients.harmonics) clear<T>(of_harmonics, long(plan.dim_edge) * work.count);
-        if (gradients.radial) clear<T>(of_radial, in.basis * work.count);
-        for (int b = 0; b < plan.num_groups; ++b) {
-          const Group& group = plan.groups[b];
-          work.mix(group, in);
-          if (gradients.x || gradients.radial || gradients.weight)
-            over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
-              const GroupChunk<T> here = work.at(group, c, row);
-              with_dim(group.dim_in, [&]<int IN>() {
-                if (gradients.x)
-                  product_backward<T, IN, VECTORS, TAIL, true>(here, tail);
-                else
-                  product_backward<T, IN, VECTORS, TAIL, false>(here, tail);
-              });
-            });
-          if (gradients.harmonics)
-            for (int q = 0; q < group.num_paths; ++q) {
-              const Path& path = plan.paths[group.first_path + q];
-              with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-                product_harmonics<T, IN, OUT, DIAGONAL>(work.at(group, q, 0, nullptr, row, false), plan.terms, path,
-                                                        of_harmonics + path.edge_offset * width,
-                                                        long(plan.dim_edge) * width);
-              });
-            }
-          if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);
-          if (gradients.weight)
-            add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, sums.weight(me));
-        }
-        if (gradients.harmonics) reduce<T>(work, of_harmonics, plan.dim_edge, gradients.harmonics);
-        if (gradients.radial) reduce<T>(work, of_radial, in.basis, gradients.radial);
-      }
-    }
+    ChunkWork<T> work(plan, edges, in);
+    EdgeSums<T> edge_sums(plan, in, gradients);
+    for (long i = mine.begin; i < mine.end; ++i)
+      receive_backward(work, edge_sums, in, i, g + i * plan.dim_out, gradients, sums.weight(me),
+                       [&](ChunkWork<T>& chunk_work) { sums.rows(edges, me, mine, chunk_work); });
     sums.end(team, mine);
   }
 }
@@ -429,7 +506,7 @@ void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInpu
     const int me = omp_get_thread_num(), team = omp_get_num_threads();
     const Range mine = receivers_of(edges, me, team);
     sums.begin(edges, me, team, mine);
-    ChunkWork<T> work(plan, edges, in.basis);
+    ChunkWork<T> work(plan, edges, in);
     Scratch<T> umatrix(long(plan.num_entries) * chunk), uradial(in.basis * chunk);
     Scratch<T> uweight(long(plan.max_weights) * chunk), ugweight(long(plan.max_weights) * chunk);
     Scratch<T> of_radial(gradients.radial ? in.basis * chunk * lanes<T> : 1);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "plan.h"
+#include "program.h"
 
 namespace cynosure {
 
@@ -19,6 +20,7 @@ struct KernelsOf {
   void (*harmonics_backward)(int lmax, bool normalize, long count, const T* vectors, const T* gy, T* gv, int threads);
   void (*harmonics_second)(int lmax, bool normalize, long count, const T* vectors, const T* gy, const T* u, T* d_gy,
                            T* d_v, int threads);
+  void (*execute)(const Program<T>&, const Edges&, const ProgramCall<T>&, const Workspace<T>&, int threads);
   // GFLOP/s of independent multiply-adds on one core, for about this many seconds.
   double (*fma_peak)(double seconds);
 };

@@ -11,6 +11,7 @@ namespace nb = nanobind;
 namespace cynosure {
 void bind_convolve(nb::module_&);
 void bind_harmonics(nb::module_&);
+void bind_program(nb::module_&);
 }
 
 NB_MODULE(_core, module) {
@@ -30,4 +31,5 @@ NB_MODULE(_core, module) {
       "GFLOP/s of multiply-adds that one core reaches");
   cynosure::bind_convolve(module);
   cynosure::bind_harmonics(module);
+  cynosure::bind_program(module);
 }

@@ -47,22 +47,35 @@ struct Edges {
   const int64_t* senders;
 };
 
+// Equal intervals of distances from zero on. In each of them the radial functions are polynomials (polynomials.h), which
+// have mixing weights of their own: weight[interval][basis][num_weights].
+template <class T>
+struct Intervals {
+  T inverse_step;
+  int32_t count;
+};
+
 template <class T>
 struct ConvolveInputs {
   const T* x;          // [nodes, dim_x]
   const T* harmonics;  // [edges, dim_edge]
-  const T* radial;     // [edges, basis]
-  const T* weight;     // [basis, num_weights]
+  const T* radial;     // [edges, basis]; null where intervals give them
+  const T* weight;     // [basis, num_weights], for each interval
   int64_t basis;
+  const Intervals<T>* intervals = nullptr;
+  const T* distances = nullptr;  // [edges], with intervals
 };
 
-// Where a derivative is not wanted its pointer is null. All of them are written, not added to.
+// Where a derivative is not wanted its pointer is null. All of them are written, not added to, but for those that a
+// network collects from all its layers (`distances`, and `harmonics` where `add_harmonics` says so).
 template <class T>
 struct ConvolveGradients {
   T* x;          // [nodes, dim_x]
   T* harmonics;  // [edges, dim_edge]
   T* radial;     // [edges, basis]
   T* weight;     // [basis, num_weights]
+  T* distances = nullptr;  // [edges], with intervals
+  bool add_harmonics = false;
 };
 
 // The derivatives of <u_x, gx> + <u_Y, gY> + <u_R, gR>, where gx, gY, gR are those of <g, out>. Null: not wanted.

@@ -135,10 +135,7 @@ def test_a_lone_atom_must_have_its_e0_where_that_is_known(pairs, ethanol):
     shifted = pairs(flaw=lambda graph, vectors, energies: energies + 0.01, e0_kind="fitted")
     assert all(deviation.ok for deviation in symmetries.lone_atom(shifted, ethanol))
     shifted.calibration = shifted.calibration.model_copy(update={"e0_kind": "isolated"})
-    shifted._above_lone_atoms = lambda graph, species, vectors: (
-        shifted.atomic_energies(graph, species, vectors),
-        torch.zeros(graph.num_atoms, dtype=torch.float64),
-    )
+    shifted.above_lone_atoms = lambda graph, network, lone: network
     assert failed(symmetries.lone_atom(shifted, ethanol)) == {"lone atom: energy"}
 
 

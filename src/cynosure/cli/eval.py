@@ -28,7 +28,7 @@ def eval(
     import json
 
     from cynosure.data import read_frames
-    from cynosure.potentials import load, write_atomically
+    from cynosure.potentials import Evaluator, load, write_atomically
     from cynosure.training import display_for, evaluate
     from cynosure.training.setup import resolve_device
 
@@ -38,7 +38,10 @@ def eval(
     display = display_for()
     try:
         metrics = evaluate(
-            potential, frames, progress=lambda done, total: display.evaluating("evaluation", done, total)
+            potential,
+            frames,
+            engine=Evaluator(potential),
+            progress=lambda done, total: display.evaluating("evaluation", done, total),
         )
     finally:
         display.close()

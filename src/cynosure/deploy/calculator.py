@@ -18,7 +18,7 @@ from torch import Tensor
 from cynosure.deploy.skin import Edges, SkinNeighbours
 from cynosure.graph import AtomGraph
 from cynosure.graph.neighbours import MIN_DISTANCE
-from cynosure.potentials import Potential, load
+from cynosure.potentials import Evaluator, Potential, load
 
 # What ASE calls a derivative, and what the model calls it.
 _DERIVATIVES = {"forces": "forces", "stress": "stress", "stresses": "virials"}
@@ -72,6 +72,7 @@ class Calculator(AseCalculator):
             self.model.requires_grad_(
                 False
             )  # ours alone, and nothing will train it: autograd has less to keep
+        self._evaluator = Evaluator(self.model)
         self._neighbours = SkinNeighbours(self.model.cutoff, skin, self.model.device)
         self._edges: Edges | None = None
         self._numbers = np.zeros(0, dtype=np.int64)
@@ -124,7 +125,7 @@ class Calculator(AseCalculator):
             )
         graph = self._graph(self.atoms)
         outputs = self._outputs(has_volume)
-        self.results.update(_results(self.model(graph, outputs=outputs), self.atoms.cell.volume))
+        self.results.update(_results(self._evaluator.evaluate(graph, outputs), self.atoms.cell.volume))
 
     def closest_contact(self) -> tuple[float, int, int]:
         """The most crowded pair of the structure evaluated last.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from cynosure.kernels import GateItem, Program, Value
 from cynosure.nn import layout
 from cynosure.nn.activation import Activation
 from cynosure.o3 import Irrep, Irreps
@@ -23,9 +24,8 @@ class Gate(nn.Module):
     def __init__(self, irreps_out: Irreps | str) -> None:
         super().__init__()
         self.irreps_out = Irreps(irreps_out)
-        gates = sum(mul for mul, ir in self.irreps_out if ir.l > 0)
         invariant = Irrep(0, 0) if any(ir.p == 0 for _, ir in self.irreps_out) else Irrep(0, 1)
-        self.irreps_gates = Irreps([(gates, invariant)]) if gates else Irreps([])
+        self.irreps_gates = Irreps([(mul, invariant) for mul, ir in self.irreps_out if ir.l > 0])
         self.irreps_in = self.irreps_gates + self.irreps_out
         self.scalar, self.pseudoscalar, self.gate = (
             Activation("silu"),
@@ -48,6 +48,19 @@ class Gate(nn.Module):
                 block = self.scalar(block) if ir.is_scalar() else self.pseudoscalar(block)
             blocks.append(block)
         return layout.join(blocks)
+
+    def lower(self, program: Program, x: Value) -> Value:
+        """Add this layer to a program of the compiled core."""
+        items, gate = [], 0
+        for block, (_, ir) in enumerate(self.irreps_out):
+            behind = len(self.irreps_gates) + block
+            if ir.l > 0:
+                items.append(GateItem(self.gate.name, self.gate.factor, behind, gate, block))
+                gate += 1
+            else:
+                activation = self.scalar if ir.is_scalar() else self.pseudoscalar
+                items.append(GateItem(activation.name, activation.factor, None, behind, block))
+        return program.gate(x, items, self.irreps_out)
 
 
 class NormActivation(nn.Module):

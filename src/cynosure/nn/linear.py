@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import species_linear
+from cynosure.kernels import NotLowered, Program, Term, Value, species_linear
 from cynosure.nn import layout
 from cynosure.o3 import Irrep, Irreps
 
@@ -80,6 +80,35 @@ class Linear(nn.Module):
             mixed[ir] = list(product.split(sizes, dim=-1))
         blocks = [mixed[ir].pop(0) for _, ir in self.irreps_out]
         return layout.join(self._add_bias(blocks))
+
+    def terms(self, scale: float = 1.0) -> list[Term]:
+        """The map as terms of a program of the compiled core, block by block: y = scale · (this map of x).
+
+        Raises:
+            NotLowered: when there is a bias.
+        """
+        if self.bias is not None:
+            raise NotLowered("a linear map with a bias")
+        terms = []
+        for ir, weight in zip(self._irreps, self.weights, strict=True):
+            matrix = weight.detach().numpy() * (scale / math.sqrt(weight.shape[-2]))
+            row = 0
+            for block_in, (mul_in, ir_in) in enumerate(self.irreps_in):
+                if ir_in != ir:
+                    continue
+                column = 0
+                for block_out, (mul_out, ir_out) in enumerate(self.irreps_out):
+                    if ir_out == ir:
+                        part = matrix[..., row : row + mul_in, column : column + mul_out]
+                        terms.append(Term(block_in, block_out, part))
+                        column += mul_out
+                row += mul_in
+        return terms
+
+    def lower(self, program: Program, x: Value) -> Value:
+        """Add this layer to a program of the compiled core."""
+        by_species = self.num_species is not None
+        return program.linear(x, self.terms(), self.irreps_out, by_species=by_species)
 
     def _add_bias(self, blocks: list[Tensor]) -> list[Tensor]:
         if self.bias is None:

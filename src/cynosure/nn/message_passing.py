@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import PathTable, convolve
+from cynosure.kernels import PathTable, Program, Value, convolve
 from cynosure.nn.linear import Linear
-from cynosure.nn.radial import RadialNetwork
+from cynosure.nn.radial import RadialBasis, RadialNetwork
 from cynosure.o3 import Irreps
 
 
@@ -74,8 +75,33 @@ class Convolution(nn.Module):
             receivers: [E] int64.
             senders: [E] int64.
         """
-        # Both normalisations are folded into the small weight instead of the large message.
-        weight = self.weight * (self.normaliser / math.sqrt(self.weight.shape[0]))
         radial = self.radial(basis)
-        message = convolve(self.mix_in(x), harmonics, radial, weight, receivers, senders, self.table)
+        message = convolve(
+            self.mix_in(x), harmonics, radial, self._scaled_weight(), receivers, senders, self.table
+        )
         return self.mix_out(message)
+
+    def lower(self, program: Program, x: Value, basis: RadialBasis, scales: Sequence[float]) -> Value:
+        """Add this layer to a program of the compiled core.
+
+        Args:
+            program: the program.
+            x: features with `irreps_in`.
+            basis: the radial basis of the edges, in float64.
+            scales: a factor for each block of `irreps_out`.
+        """
+        mixed = self.mix_in.lower(program, x)
+        terms = [replace(term, weight=scales[term.block_out] * term.weight) for term in self.mix_out.terms()]
+        return program.convolve(
+            mixed,
+            self.table,
+            lambda distances: self.radial(basis(distances)),
+            self._scaled_weight().detach().numpy(),
+            basis.cutoff,
+            terms,
+            self.irreps_out,
+        )
+
+    def _scaled_weight(self) -> Tensor:
+        # Both normalisations are folded into the small weight instead of the large message.
+        return self.weight * (self.normaliser / math.sqrt(self.weight.shape[0]))

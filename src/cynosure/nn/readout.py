@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from cynosure.kernels import Program, Value
 from cynosure.nn.gate import Gate
 from cynosure.nn.linear import Linear
 from cynosure.o3 import Irreps
@@ -34,3 +35,10 @@ class Readout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., irreps_in.dim] -> [..., irreps_out.dim]."""
         return self.layers(x)
+
+    def lower(self, program: Program, x: Value) -> Value:
+        """Add this layer to a program of the compiled core."""
+        for layer in self.layers:
+            assert isinstance(layer, Linear | Gate)
+            x = layer.lower(program, x)
+        return x

@@ -2,6 +2,7 @@
 
 from cynosure.potentials.base import OUTPUTS, Calibration, Potential, PotentialConfig
 from cynosure.potentials.config import Config, parse
+from cynosure.potentials.evaluator import Evaluator
 from cynosure.potentials.model_file import load, read_header, save, write_atomically
 from cynosure.potentials.nequip import NequIP, NequIPConfig
 from cynosure.potentials.registry import MODELS, build, resolve
@@ -11,6 +12,7 @@ __all__ = [
     "OUTPUTS",
     "Calibration",
     "Config",
+    "Evaluator",
     "NequIP",
     "NequIPConfig",
     "Potential",

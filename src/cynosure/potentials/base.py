@@ -17,13 +17,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
+from cynosure.kernels import NotLowered, Program, Value
 from cynosure.nn import polynomial_envelope
 from cynosure.potentials import derivatives
 from cynosure.potentials.config import Config
 from cynosure.potentials.zbl import zbl_energies
 
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
-_DERIVED = frozenset({"forces", "stress", "virials"})
 
 
 class PotentialConfig(Config):
@@ -119,6 +119,17 @@ class Potential(nn.Module, ABC):
             [N].
         """
 
+    def lower(self) -> tuple[Program, Value]:
+        """The network as a program of the compiled core, and the value that is `atomic_energies`.
+
+        Called on a copy in float64 on the CPU.
+
+        Raises:
+            NotLowered: when the architecture, or a setting of it, has no counterpart there; it then runs through
+                autograd (`Evaluator`).
+        """
+        raise NotLowered(f"the architecture {type(self).__name__}")
+
     def normalise(self, graph: AtomGraph) -> None:
         """Bring the features of a freshly built network to unit variance on a typical batch; by default, nothing.
 
@@ -165,7 +176,7 @@ class Potential(nn.Module, ABC):
         wanted = set(outputs)
         if unknown := wanted.difference(OUTPUTS):
             raise ValueError(f"no output '{min(unknown)}'; the outputs are {', '.join(OUTPUTS)}")
-        derived = bool(wanted & _DERIVED)
+        derived = bool(wanted & derivatives.NAMES)
         with (
             torch.inference_mode(False),
             torch.set_grad_enabled(derived or (differentiable and torch.is_grad_enabled())),
@@ -198,41 +209,61 @@ class Potential(nn.Module, ABC):
 
         model_file.save(self, path, provenance)
 
-    def _energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
-        species = self._index_of(graph.atomic_numbers)
-        e0, scale, shift = self._per_species.to(vectors.device)[:, species].unbind(0)
+    @property
+    def adds_pairs(self) -> bool:
+        """Whether there are terms of pairs of atoms beside the network (`added_energies`)."""
+        return self.config.zbl or self.calibration.e0_kind != "fitted"
+
+    def per_species(self, species: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """E0, scale and shift of each atom, [N] float64, from the index of its species [N]."""
+        e0, scale, shift = self._per_species.to(species.device)[:, species].unbind(0)
+        return e0, scale, shift
+
+    def added_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
+        """[N] float64 eV: what comes to scale · network, E0 + shift · φ + ZBL; differentiable in the vectors."""
+        e0, _, shift = self.per_species(species)
+        if not self.adds_pairs:
+            return e0 + shift
+        distances = torch.linalg.vector_norm(vectors, dim=1)
         if self.calibration.e0_kind == "fitted":
-            network = self.atomic_energies(graph, species, vectors).to(torch.float64)
-            switch = torch.ones_like(network)
+            energies = e0 + shift
         else:
-            network, switch = self._above_lone_atoms(graph, species, vectors)
-        energies = e0 + scale * network + shift * switch
+            # φ = 1 − exp(−n²) with the smooth number of neighbours n = Σ_j u(r_ij), which is flat at n = 0 and close
+            # to 1 from two neighbours on.
+            closeness = polynomial_envelope(distances / self.cutoff, power=6)
+            number = vectors.new_zeros(graph.num_atoms).index_add(0, graph.receivers, closeness)
+            energies = e0 + shift * -torch.expm1(-number.square()).to(torch.float64)
         if self.config.zbl:
-            distances = torch.linalg.vector_norm(vectors, dim=1)
             repulsion = zbl_energies(graph.atomic_numbers, graph.receivers, graph.senders, distances)
             energies = energies + repulsion.to(torch.float64)
         return energies
 
-    def _above_lone_atoms(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Network energies less those of lone atoms, [N] float64, and the switch φ [N] float64.
-
-        One lone atom of each species rides along in the same pass. φ = 1 − exp(−n²) with the smooth number of
-        neighbours n = Σ_j u(r_ij), which is flat at n = 0 and close to 1 from two neighbours on.
-        """
-        lone = torch.arange(len(self.species), device=species.device)
-        network = self.atomic_energies(
-            _with_lone_atoms(graph, self.species), torch.cat([species, lone]), vectors
-        )
-        network = network.to(torch.float64)
-        difference = network[: graph.num_atoms] - network[graph.num_atoms :].index_select(0, species)
-        # An atom without neighbours is its lone atom; the mask removes what rounding would leave of zero.
+    def above_lone_atoms(self, graph: AtomGraph, network: Tensor, lone: Tensor) -> Tensor:
+        """Network energies [N] less those of lone atoms [N], and zero, without rounding, for a lone atom."""
         degree = torch.bincount(graph.receivers, minlength=graph.num_atoms)
-        difference = torch.where(degree > 0, difference, torch.zeros_like(difference))
-        closeness = polynomial_envelope(torch.linalg.vector_norm(vectors, dim=1) / self.cutoff, power=6)
-        number = vectors.new_zeros(graph.num_atoms).index_add(0, graph.receivers, closeness)
-        return difference, -torch.expm1(-number.square()).to(torch.float64)
+        difference = network - lone
+        return torch.where(degree > 0, difference, torch.zeros_like(difference))
 
-    def _index_of(self, atomic_numbers: Tensor) -> Tensor:
+    def _energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+        species = self.index_of(graph.atomic_numbers)
+        if self.calibration.e0_kind == "fitted":
+            network = self.atomic_energies(graph, species, vectors).to(torch.float64)
+        else:
+            # One lone atom of each species rides along in the same pass.
+            kinds = torch.arange(len(self.species), device=species.device)
+            both = _with_lone_atoms(graph, self.species)
+            network = self.atomic_energies(both, torch.cat([species, kinds]), vectors).to(torch.float64)
+            network, lone = network.split([graph.num_atoms, len(kinds)])
+            network = self.above_lone_atoms(graph, network, lone.index_select(0, species))
+        _, scale, _ = self.per_species(species)
+        return scale * network + self.added_energies(graph, species, vectors)
+
+    def index_of(self, atomic_numbers: Tensor) -> Tensor:
+        """[N] int64, the index of each atom's species in `species`.
+
+        Raises:
+            ValueError: an element that the model does not know.
+        """
         species = self._species_index.to(atomic_numbers.device).index_select(0, atomic_numbers)
         if bool((species < 0).any()):
             strangers = sorted(set(atomic_numbers[species < 0].tolist()))

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from cynosure.graph import AtomGraph
 
+# The outputs of a potential that are derivatives.
+NAMES = frozenset({"forces", "stress", "virials"})
+
 
 def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) -> Tensor:
     """[E, 3] eV/Å: the derivative of Σ energies with respect to each edge vector.
@@ -55,12 +58,15 @@ def virials(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
 
 def stress(graph: AtomGraph, vectors: Tensor, gradient: Tensor) -> Tensor:
     """[S, 3, 3] eV/Å³, symmetric, positive under tension; NaN for a structure whose cell has no volume."""
-    products = vectors.unsqueeze(2) * gradient.unsqueeze(1)
-    edge_structure = graph.structure.index_select(0, graph.receivers)
-    total = gradient.new_zeros(graph.num_structures, 3, 3).index_add(0, edge_structure, products)
+    return stress_from_virials(graph, virials(graph, vectors, gradient))
+
+
+def stress_from_virials(graph: AtomGraph, virials: Tensor) -> Tensor:
+    """`stress` from the virials of the atoms, [N, 3, 3] eV: −Σ_i sym(W_i) / |V|."""
+    total = -virials.new_zeros(graph.num_structures, 3, 3).index_add(0, graph.structure, virials)
     symmetric = (total + total.transpose(1, 2)) / 2
     volume = graph.volume
     # A finite stand-in first: NaN in a branch that `where` drops would still reach the gradient.
     solid = (volume > 0).view(-1, 1, 1)
-    safe = torch.where(volume > 0, volume, torch.ones_like(volume)).to(gradient.dtype).view(-1, 1, 1)
+    safe = torch.where(volume > 0, volume, torch.ones_like(volume)).to(virials.dtype).view(-1, 1, 1)
     return torch.where(solid, symmetric / safe, torch.full_like(symmetric, torch.nan))

@@ -27,6 +27,7 @@ from torch import Tensor
 from cynosure.graph import AtomGraph, from_atoms
 from cynosure.potentials.base import Calibration, Potential
 from cynosure.potentials.config import parse
+from cynosure.potentials.probe import probe_atoms
 from cynosure.potentials.registry import assemble, resolve
 
 FORMAT = 1
@@ -222,7 +223,7 @@ def _write_probe(model: Potential) -> dict[str, Any]:
     costs this model on this structure, times ten for other processors, and never less than a few units in the
     last place.
     """
-    atoms = _probe_atoms(model.species, model.cutoff)
+    atoms = probe_atoms(model.species, model.cutoff)
     exact = deepcopy(model).to("cpu", torch.float64).eval()
     probe: dict[str, Any] = {
         "numbers": atoms.numbers.tolist(),
@@ -245,18 +246,3 @@ def _write_probe(model: Potential) -> dict[str, Any]:
 def _probe_graph(model: Potential, probe: Mapping[str, Any]) -> AtomGraph:
     atoms = ase.Atoms(numbers=probe["numbers"], positions=probe["positions"], cell=probe["cell"], pbc=True)
     return from_atoms(atoms, model.cutoff)
-
-
-def _probe_atoms(species: tuple[int, ...], cutoff: float) -> ase.Atoms:
-    """Up to 4³ sites of a distorted lattice, dense enough that every atom has neighbours."""
-    count = max(4, len(species))
-    side = int(np.ceil(count ** (1 / 3)))
-    spacing = min(2.4, 0.7 * cutoff)
-    sites = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)[:count]
-    # Golden-ratio offsets: no symmetry left, no random state needed, the same everywhere.
-    offsets = (np.arange(3 * count).reshape(-1, 3) * 0.6180339887498949) % 1.0 - 0.5
-    cell = (np.eye(3) * side + np.array([[0, 0, 0], [0.2, 0, 0], [0.1, 0.15, 0]])) * spacing
-    positions = (sites + 0.25 * offsets) * spacing
-    return ase.Atoms(
-        numbers=[species[i % len(species)] for i in range(count)], positions=positions, cell=cell, pbc=True
-    )

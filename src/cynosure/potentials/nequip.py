@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
-from cynosure.kernels import spherical_harmonics
+from cynosure.kernels import NotLowered, Program, Value, spherical_harmonics
 from cynosure.nn import Convolution, Gate, LayerNorm, Linear, RadialBasis, Readout, layout
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
@@ -128,6 +129,17 @@ class Interaction(nn.Module):
             )
         return self.gate(message)
 
+    def lower(self, program: Program, x: Value, basis: RadialBasis) -> Value:
+        """Add this layer to a program of the compiled core; see `forward`."""
+        own = self.self_connection
+        scales = [1 / math.sqrt(2) if own is not None and fed else 1.0 for fed in self._fed]
+        message = self.convolution.lower(program, x, basis, scales)
+        if own is not None:
+            fed = [block for block, is_fed in enumerate(self._fed) if is_fed]
+            terms = [replace(term, block_out=fed[term.block_out]) for term in own.terms(1 / math.sqrt(2))]
+            program.linear(x, terms, own.irreps_out, by_species=True, into=message)
+        return self.gate.lower(program, message)
+
 
 class NequIP(Potential):
     """Equivariant message passing with gated nonlinearities and a linear readout of atomic energies.
@@ -182,6 +194,17 @@ class NequIP(Potential):
             if number < len(self.norms):
                 x = self.norms[number](x)
         return self.readout(x).squeeze(-1)
+
+    def lower(self) -> tuple[Program, Value]:
+        """The network as a program of the compiled core; see `Potential.lower`."""
+        if len(self.norms):
+            raise NotLowered("layer_norm")
+        program = Program(len(self.species), self.config.l_max)
+        layers = [layer for layer in self.layers if isinstance(layer, Interaction)]
+        x = program.embed(layers[0].irreps_in, self.embedding.detach().numpy())
+        for layer in layers:
+            x = layer.lower(program, x, self.basis)
+        return program, self.readout.lower(program, x)
 
     @torch.no_grad()
     def normalise(self, graph: AtomGraph) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cynosure.data import Frames, GraphDataset, epoch_batches
 from cynosure.graph import AtomGraph, batch
-from cynosure.potentials import Potential
+from cynosure.potentials import Evaluator, Potential
 from cynosure.training.metrics import ErrorSums, Metrics
 from cynosure.training.targets import LABELS, Target, targets_of
 
@@ -62,6 +62,7 @@ def predictions(
     model: Potential,
     dataset: GraphDataset,
     *,
+    engine: Evaluator | None = None,
     max_edges: int = DEFAULT_MAX_EDGES,
     progress: Progress | None = None,
     until: float | None = None,
@@ -74,6 +75,7 @@ def predictions(
     Args:
         model: the potential.
         dataset: graphs for the model's cutoff.
+        engine: evaluates the model faster, where its start is worth it; by default the model itself is called.
         max_edges: most edges in a batch.
         progress: called after each batch with the number of frames done and in all. What it raises passes through.
         until: start no batch, but the first, after this moment on the clock of `time.monotonic`.
@@ -82,13 +84,14 @@ def predictions(
         ValueError: an element that the model does not know, or a prediction that is not finite; names the frame.
     """
     require_known_elements(dataset.frames, model.species)
+    call = model if engine is None else engine.evaluate
     done = 0
     for indices in epoch_batches(dataset.edge_counts(), max_edges, seed=0, epoch=0):
         if done and until is not None and time.monotonic() > until:
             return
         graph = batch([dataset[index] for index in indices])
         targets = {name: target.to(model.device) for name, target in targets_of(graph).items()}
-        outputs = model(graph.to(model.device), tuple(targets)) if targets else {}
+        outputs = call(graph.to(model.device), tuple(targets)) if targets else {}
         for name, target in targets.items():
             if not bool(torch.isfinite(target.predicted(outputs[name])).all()):
                 raise ValueError(
@@ -105,6 +108,7 @@ def evaluate(
     model: Potential,
     data: Frames | GraphDataset,
     *,
+    engine: Evaluator | None = None,
     max_edges: int = DEFAULT_MAX_EDGES,
     progress: Progress | None = None,
     until: float | None = None,
@@ -115,6 +119,7 @@ def evaluate(
     Args:
         model: the potential.
         data: frames, or their graphs for the model's cutoff.
+        engine: evaluates the model faster, where its start is worth it; by default the model itself is called.
         max_edges: most edges in a batch.
         progress: called after each batch with the number of frames done and in all.
         until: stop early, with what has been evaluated, after this moment on the clock of `time.monotonic`.
@@ -133,7 +138,9 @@ def evaluate(
             "--key energy=REF_energy"
         )
     sums = _MetricsSums(dataset.frames.groups)
-    for predicted in predictions(model, dataset, max_edges=max_edges, progress=progress, until=until):
+    for predicted in predictions(
+        model, dataset, engine=engine, max_edges=max_edges, progress=progress, until=until
+    ):
         sums.add(predicted)
         for observe in observers:
             observe(predicted)

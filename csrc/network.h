@@ -1,0 +1,184 @@
+// A program with the memory behind it: weights, plans, and the workspace of its runs.
+#pragma once
+
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <vector>
+
+#include "convolution.h"
+#include "kernels.h"
+#include "program.h"
+#include "topology.h"
+
+namespace cynosure {
+
+using Integers = std::vector<int32_t>;
+
+// Memory that grows, aligned for vectors, and is never given back before the end. What it held is lost by growing.
+template <class T>
+class Buffer {
+ public:
+  ~Buffer() { std::free(data_); }
+  T* reserve(int64_t size) {
+    if (size > capacity_) {
+      std::free(data_);
+      capacity_ = 0;
+      const size_t bytes = (size_t(size) * sizeof(T) + 127) / 64 * 64;
+#ifdef _WIN32
+      data_ = static_cast<T*>(std::malloc(bytes));
+#else
+      data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+#endif
+      if (!data_) throw std::bad_alloc();
+      capacity_ = size;
+    }
+    return data_;
+  }
+
+ private:
+  T* data_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+// Terms of a linear map as they come from Python: six numbers each, in the order of LinearTerm up to `add`, and where
+// its float64 weights lie, [species (or 1), in_channels, out_channels].
+struct TermList {
+  Integers numbers;
+  std::vector<uintptr_t> weights;
+};
+
+class NetworkBase {
+ public:
+  virtual ~NetworkBase() = default;
+  // Eight numbers: offset and dim of in, out, of_in, of_out.
+  using Arrays = std::vector<int64_t>;
+  virtual void embed(const Arrays&, const double* table) = 0;
+  virtual void linear(const Arrays&, bool by_species, const TermList& map, const TermList& transposed) = 0;
+  virtual void convolve(const Arrays&, const Convolution&, const double* weight, int intervals, int basis,
+                        double step, const TermList& map, const TermList& transposed) = 0;
+  // Seven numbers an item: is it a scalar's, the function, channels, dim, in, gate, out.
+  virtual void gate(const Arrays&, const Integers& items, const std::vector<double>& factors) = 0;
+  virtual void finish(int64_t arena, const std::vector<int64_t>& energy) = 0;
+  virtual void run(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
+                   const int64_t* species, const double* vectors, const void* seed, void* output, void* forces,
+                   double* virials, int threads) = 0;
+};
+
+template <class T>
+class Network : public NetworkBase {
+ public:
+  Network(int lmax, int num_species) : program_{nullptr, 0, lmax, num_species, 0, {}, {}} {}
+
+  void embed(const Arrays& arrays, const double* table) override {
+    Step<T>& step = add(Kind::embed, arrays);
+    step.table = keep(table, int64_t(program_.num_species) * step.out.dim);
+  }
+
+  void linear(const Arrays& arrays, bool by_species, const TermList& map, const TermList& transposed) override {
+    Step<T>& step = add(Kind::linear, arrays);
+    step.by_species = by_species;
+    step.map = keep(map, by_species);
+    step.transposed = keep(transposed, by_species);
+  }
+
+  void convolve(const Arrays& arrays, const Convolution& convolution, const double* weight, int intervals, int basis,
+                double step_size, const TermList& map, const TermList& transposed) override {
+    Step<T>& step = add(Kind::convolve, arrays);
+    convolutions_.push_back(convolution);
+    step.plan = convolutions_.back().template plan<T>();
+    step.weight = keep(weight, int64_t(intervals) * basis * step.plan.num_weights);
+    step.intervals = {T(1 / step_size), intervals};
+    step.basis = basis;
+    step.map = keep(map, false);
+    step.transposed = keep(transposed, false);
+  }
+
+  void gate(const Arrays& arrays, const Integers& items, const std::vector<double>& factors) override {
+    Step<T>& step = add(Kind::gate, arrays);
+    std::vector<GateItem<T>>& list = items_.emplace_back();
+    for (size_t i = 0; i < factors.size(); ++i) {
+      const int32_t* n = items.data() + 7 * i;
+      list.push_back({n[0] != 0, Function(n[1]), n[2], n[3], n[4], n[5], n[6], T(factors[i])});
+    }
+    step.items = list.data();
+    step.num_items = int32_t(list.size());
+  }
+
+  void finish(int64_t arena, const std::vector<int64_t>& energy) override {
+    program_.steps = steps_.data();
+    program_.num_steps = int32_t(steps_.size());
+    program_.arena = arena;
+    program_.energy = {energy.at(0), 1};
+    program_.of_energy = {energy.at(1), 1};
+  }
+
+  void run(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders, const int64_t* species,
+           const double* vectors, const void* seed, void* output, void* forces, double* virials,
+           int threads) override {
+    const std::lock_guard<std::mutex> one_at_a_time(mutex_);
+    const Topology topology(nodes, edges, receivers, senders);
+    for (int64_t i = 0; i < nodes; ++i)
+      if (species[i] < 0 || species[i] >= program_.num_species)
+        throw std::invalid_argument("'species' is " + std::to_string(species[i]) + " at node " + std::to_string(i) +
+                                    "; there are " + std::to_string(program_.num_species));
+    const int dim = (program_.lmax + 1) * (program_.lmax + 1);
+    const bool derivatives = forces || virials;
+    const int64_t later = derivatives ? edges : 0;
+    const Workspace<T> space{arena_.reserve(program_.arena * nodes),
+                             vectors_.reserve(3 * edges),
+                             distances_.reserve(edges),
+                             harmonics_.reserve(dim * edges),
+                             of_vectors_.reserve(3 * later),
+                             of_distances_.reserve(later),
+                             of_harmonics_.reserve(dim * later),
+                             by_species_.reserve(nodes),
+                             order_.reserve(edges)};
+    kernels().of<T>().execute(program_, topology.view(),
+                              {species, vectors, static_cast<const T*>(seed), static_cast<T*>(output),
+                               static_cast<T*>(forces), virials},
+                              space, threads);
+  }
+
+ private:
+  Step<T>& add(Kind kind, const Arrays& a) {
+    Step<T>& step = steps_.emplace_back();
+    step.kind = kind;
+    step.in = {a.at(0), int32_t(a.at(1))};
+    step.out = {a.at(2), int32_t(a.at(3))};
+    step.of_in = {a.at(4), int32_t(a.at(5))};
+    step.of_out = {a.at(6), int32_t(a.at(7))};
+    return step;
+  }
+
+  const T* keep(const double* numbers, int64_t count) {
+    return numbers_.emplace_back(numbers, numbers + count).data();
+  }
+
+  LinearMap<T> keep(const TermList& list, bool by_species) {
+    std::vector<LinearTerm<T>>& terms = terms_.emplace_back();
+    for (size_t t = 0; t < list.weights.size(); ++t) {
+      const int32_t* n = list.numbers.data() + 6 * t;
+      const int64_t size = int64_t(n[1]) * n[3];
+      const T* weight =
+          keep(reinterpret_cast<const double*>(list.weights[t]), size * (by_species ? program_.num_species : 1));
+      terms.push_back({n[0], n[1], n[2], n[3], n[4], n[5] != 0, weight, by_species ? size : 0});
+    }
+    return {terms.data(), int32_t(terms.size())};
+  }
+
+  Program<T> program_;
+  std::vector<Step<T>> steps_;
+  // (Deques: what a step points to must not move.)
+  std::deque<std::vector<T>> numbers_;
+  std::deque<std::vector<LinearTerm<T>>> terms_;
+  std::deque<std::vector<GateItem<T>>> items_;
+  std::deque<Convolution> convolutions_;
+  std::mutex mutex_;
+  Buffer<T> arena_, vectors_, distances_, harmonics_, of_vectors_, of_distances_, of_harmonics_;
+  Buffer<int64_t> by_species_, order_;
+};
+
+}  // namespace cynosure

@@ -1,0 +1,96 @@
+// A whole network as a list of steps over arrays of node features, made in Python (src/cynosure/kernels/program.py)
+// and run forward and backward in one call (execute.h). Plain numbers, shared by all instruction sets.
+//
+// An array is [nodes, dim] and lies in the arena from nodes * offset on. The derivative of the energy with respect to
+// an array is an array too. Arrays that are never needed at one time share their place.
+#pragma once
+
+#include <cstdint>
+
+#include "plan.h"
+
+namespace cynosure {
+
+struct Array {
+  int64_t offset;
+  int32_t dim;
+};
+
+// One pair of blocks that a linear map joins; W is [in_channels, out_channels] per species, or for all of them.
+template <class T>
+struct LinearTerm {
+  int32_t in, in_channels, out, out_channels, dim;
+  bool add;  // to what the block of `out` holds already
+  const T* weight;
+  int64_t species_stride;
+};
+
+template <class T>
+struct LinearMap {
+  const LinearTerm<T>* terms;
+  int32_t num_terms;
+};
+
+enum class Function : int32_t { identity, silu, tanh, sigmoid };
+
+template <class T>
+struct GateItem {
+  bool scalar;  // out = factor f(gate), otherwise out = in factor f(gate)
+  Function function;
+  int32_t channels, dim, in, gate, out;
+  T factor;
+};
+
+enum class Kind : int32_t { embed, linear, convolve, gate };
+
+// What one step reads and writes; the derivatives flow the other way.
+template <class T>
+struct Step {
+  Kind kind;
+  bool by_species;  // of a linear map
+  Array in, out, of_in, of_out;  // of_in.dim is 0 where nothing depends on `in`
+  const T* table;                // embed: [species, out.dim]
+  LinearMap<T> map, transposed;  // linear, and convolve: from its message to `out`
+  Plan<T> plan;                  // convolve
+  const T* weight;               // convolve: [intervals, basis, plan.num_weights]
+  Intervals<T> intervals;        // convolve
+  int32_t basis;                 // convolve
+  const GateItem<T>* items;      // gate
+  int32_t num_items;
+};
+
+template <class T>
+struct Program {
+  const Step<T>* steps;
+  int32_t num_steps, lmax, num_species;
+  int64_t arena;           // numbers a node
+  Array energy, of_energy;  // the last array, one number a node, and its derivative
+};
+
+// Where a result is not wanted its pointer is null; with both of the last two null no derivative is taken.
+template <class T>
+struct ProgramCall {
+  const int64_t* species;  // [nodes]
+  const double* vectors;   // [edges, 3]
+  const T* seed;           // [nodes] derivative of the energy with respect to the network's output
+  T* output;               // [nodes]
+  T* forces;               // [nodes, 3]
+  double* virials;         // [nodes, 3, 3]
+};
+
+// Memory of one run, kept between runs.
+template <class T>
+struct Workspace {
+  T* arena;      // [Program::arena * nodes]
+  T* vectors;    // [edges, 3]
+  T* distances;  // [edges]
+  T* harmonics;  // [edges, (lmax + 1)^2]
+  // Derivatives of the energy with respect to the same.
+  T* of_vectors;
+  T* of_distances;
+  T* of_harmonics;
+  int64_t* by_species;  // [nodes]
+  int64_t* order;       // [edges], those of each receiver by distance
+};
+
+}  // namespace cynosure

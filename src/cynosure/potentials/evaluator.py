@@ -1,0 +1,197 @@
+"""The inference path: energy and its derivatives without an autograd graph, where the compiled core can give them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cynosure.graph import AtomGraph, from_atoms
+from cynosure.kernels import CompiledProgram, NotLowered
+from cynosure.potentials import derivatives
+from cynosure.potentials.base import OUTPUTS, Potential
+from cynosure.potentials.probe import probe_atoms
+
+_CHECKED = ("energies", "forces", "virials")
+# How far the core may be from the reference, relative to the largest value: the tables' tolerance and rounding.
+_AGREEMENT = {torch.float32: 3e-5, torch.float64: 1e-9}
+
+
+class _Atoms(NamedTuple):
+    """What depends on the elements of a graph alone, kept while they stay."""
+
+    atomic_numbers: Tensor
+    version: int
+    species: Tensor
+    scale: Tensor
+    constant: Tensor  # E0 + shift
+    lone: Tensor | None  # network energy of each atom alone, where it is subtracted
+
+
+class Evaluator:
+    """Evaluates a potential as `Potential.forward` does, but faster and not differentiably.
+
+    The whole network runs forward and backward in one call of the compiled core: no graph of operations is built, what
+    does not reach the energy is left out, radial networks are tabulated (`kernels.tabulate`; in float32 the table is
+    as exact as the rounding, in float64 to 1e-12), and memory is kept between calls. Where that cannot be (another
+    device, an architecture or a setting without a counterpart in the core, no core) the potential itself is called.
+
+    Before the core is used for the first time, its results for a small structure are compared with the reference's.
+
+    Weights that change in place, by training or `load_state_dict`, are noticed and taken over at the next call.
+
+    Args:
+        model: the potential; it is not changed.
+
+    Attributes:
+        model: the potential.
+        why_not: why the core does not serve; None where it does.
+    """
+
+    def __init__(self, model: Potential) -> None:
+        self.model = model
+        self.why_not: str | None = None
+        self._program: CompiledProgram | None = None
+        self._tensors = [*model.parameters(), *model.buffers()]
+        self._state: tuple | None = None
+        self._atoms: _Atoms | None = None
+
+    @property
+    def engine(self) -> str:
+        """`core` or `autograd`: what evaluates the network."""
+        self._prepare()
+        return "autograd" if self._program is None else "core"
+
+    @property
+    def program(self) -> CompiledProgram | None:
+        """The network in the core, None where autograd serves."""
+        self._prepare()
+        return self._program
+
+    def evaluate(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
+        """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
+        wanted = set(outputs)
+        if unknown := wanted.difference(OUTPUTS):
+            raise ValueError(f"no output '{min(unknown)}'; the outputs are {', '.join(OUTPUTS)}")
+        self._prepare()
+        program = self._program
+        if program is None or graph.positions.device.type != "cpu":
+            return self.model(graph, wanted)
+        with torch.inference_mode(False), torch.no_grad():
+            return self._evaluate(program, graph, wanted)
+
+    def _evaluate(self, program: CompiledProgram, graph: AtomGraph, wanted: set[str]) -> dict[str, Tensor]:
+        atoms = self._of_atoms(program, graph.atomic_numbers)
+        derived = bool(wanted & derivatives.NAMES)
+        virials = bool(wanted & {"stress", "virials"})
+        vectors = graph.edge_vectors()
+        network, forces, of_cell = program.run(
+            graph.receivers,
+            graph.senders,
+            atoms.species,
+            vectors,
+            atoms.scale if derived else None,
+            virials=virials,
+        )
+        network = network.to(torch.float64)
+        if atoms.lone is not None:
+            network = self.model.above_lone_atoms(graph, network, atoms.lone)
+        if self.model.adds_pairs:
+            added, added_forces, added_virials = self._added(graph, atoms.species, vectors, derived)
+            if forces is not None:
+                forces = forces + added_forces
+            if of_cell is not None:
+                of_cell = of_cell + added_virials
+        else:
+            added = atoms.constant
+        energies = atoms.scale * network + added
+        results = {"energies": energies}
+        if "energy" in wanted:
+            results["energy"] = energies.new_zeros(graph.num_structures).index_add(
+                0, graph.structure, energies
+            )
+        if forces is not None:
+            results["forces"] = forces
+        if of_cell is not None:
+            results["virials"] = of_cell.to(self.model.dtype)
+            if "stress" in wanted:
+                results["stress"] = derivatives.stress_from_virials(graph, of_cell).to(self.model.dtype)
+        return {name: results[name] for name in wanted}
+
+    def _added(
+        self, graph: AtomGraph, species: Tensor, vectors: Tensor, derived: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Energies, forces and virials of the terms beside the network: a few operations, through autograd."""
+        vectors = vectors.to(self.model.dtype).detach()
+        with torch.set_grad_enabled(derived):
+            energies = self.model.added_energies(graph, species, vectors.requires_grad_(derived))
+            if not energies.requires_grad:  # none wanted, or no edges
+                zero = vectors.new_zeros(())
+                return energies, zero, zero
+            gradient = derivatives.edge_gradient(energies, vectors, differentiable=False)
+        vectors = vectors.detach()
+        return (
+            energies.detach(),
+            derivatives.forces(graph, gradient),
+            derivatives.virials(graph, vectors, gradient),
+        )
+
+    def _of_atoms(self, program: CompiledProgram, atomic_numbers: Tensor) -> _Atoms:
+        kept = self._atoms
+        version = 0 if atomic_numbers.is_inference() else atomic_numbers._version
+        if kept is not None and kept.atomic_numbers is atomic_numbers and kept.version == version:
+            return kept
+        species = self.model.index_of(atomic_numbers)
+        e0, scale, shift = self.model.per_species(species)
+        lone = None
+        if self.model.calibration.e0_kind != "fitted":
+            none, kinds = torch.zeros(0, dtype=torch.int64), torch.arange(len(self.model.species))
+            network, _, _ = program.run(none, none, kinds, torch.zeros(0, 3, dtype=torch.float64))
+            lone = network.to(torch.float64).index_select(0, species)
+        self._atoms = _Atoms(atomic_numbers, version, species, scale, e0 + shift, lone)
+        return self._atoms
+
+    def _prepare(self) -> None:
+        """Bring the network into the core, at first and whenever its weights have changed."""
+        tensors = self._tensors
+        versions = sum(0 if tensor.is_inference() else tensor._version for tensor in tensors)
+        state = (versions, tensors[0].dtype, tensors[0].device, tensors[0].data_ptr())
+        if state == self._state:
+            return
+        self._state, self._program, self._atoms, self.why_not = state, None, None, None
+        if self.model.device.type != "cpu":
+            self.why_not = f"the model is on {self.model.device}"
+            return
+        with torch.inference_mode(False):
+            exact = deepcopy(self.model).to(torch.float64).requires_grad_(False)
+            try:
+                program, result = exact.lower()
+                self._program = program.compile(result, self.model.dtype)
+            except NotLowered as reason:
+                self.why_not = str(reason)
+                return
+            self._check(exact)
+
+    def _check(self, exact: Potential) -> None:
+        """Compare the core with the reference in float64 on a small structure with every species.
+
+        Raises:
+            RuntimeError: they differ by more than tables and rounding explain.
+        """
+        graph = from_atoms(probe_atoms(exact.species, exact.cutoff), exact.cutoff)
+        expected = exact(graph, _CHECKED)
+        found = self.evaluate(graph, _CHECKED)
+        scale = float(exact.per_species(exact.index_of(graph.atomic_numbers))[1].abs().max())
+        for name, value in expected.items():
+            deviation = float((found[name] - value).abs().max())
+            allowed = _AGREEMENT[self.model.dtype] * (float(value.abs().max()) + scale)
+            # (Written so that NaN fails, unless the reference is NaN too.)
+            if not deviation <= allowed and bool(value.isfinite().all()):
+                raise RuntimeError(
+                    f"the compiled core gives {name} that deviate by {deviation:.2g} from the reference's "
+                    f"(tolerance {allowed:.2g}): this machine or this build computes wrongly. Set CYNOSURE_CORE=off "
+                    "to work without it, and please report this"
+                )
