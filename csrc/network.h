@@ -1,6 +1,10 @@
 // A program with the memory behind it: weights, plans, and the workspace of its runs.
 #pragma once
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <deque>
 #include <mutex>
@@ -26,11 +30,16 @@ class Buffer {
     if (size > capacity_) {
       std::free(data_);
       capacity_ = 0;
-      const size_t bytes = (size_t(size) * sizeof(T) + 127) / 64 * 64;
+      const size_t unit = size_t(size) * sizeof(T) < huge_page ? 64 : huge_page;
+      const size_t bytes = (size_t(size) * sizeof(T) + unit) / unit * unit;
 #ifdef _WIN32
       data_ = static_cast<T*>(std::malloc(bytes));
 #else
-      data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+      data_ = static_cast<T*>(std::aligned_alloc(unit, bytes));
+#endif
+#ifdef __linux__
+      // Rows of neighbours lie all over a large array: with small pages every one is a miss of the page table's cache.
+      if (data_ && unit == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
 #endif
       if (!data_) throw std::bad_alloc();
       capacity_ = size;
@@ -39,6 +48,7 @@ class Buffer {
   }
 
  private:
+  static constexpr size_t huge_page = size_t(1) << 21;
   T* data_ = nullptr;
   int64_t capacity_ = 0;
 };

@@ -55,7 +55,8 @@ class Evaluator:
         self.model = model
         self.why_not: str | None = None
         self._program: CompiledProgram | None = None
-        self._tensors = [*model.parameters(), *model.buffers()]
+        # (A tensor made in inference mode never changes, and counts no versions.)
+        self._tensors = [t for t in (*model.parameters(), *model.buffers()) if not t.is_inference()]
         self._state: tuple | None = None
         self._atoms: _Atoms | None = None
 
@@ -156,9 +157,9 @@ class Evaluator:
 
     def _prepare(self) -> None:
         """Bring the network into the core, at first and whenever its weights have changed."""
-        tensors = self._tensors
-        versions = sum(0 if tensor.is_inference() else tensor._version for tensor in tensors)
-        state = (versions, tensors[0].dtype, tensors[0].device, tensors[0].data_ptr())
+        first = next(self.model.parameters())
+        versions = sum(tensor._version for tensor in self._tensors)
+        state = (versions, first.dtype, first.device, first.data_ptr())
         if state == self._state:
             return
         self._state, self._program, self._atoms, self.why_not = state, None, None, None
