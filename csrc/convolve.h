@@ -15,8 +15,9 @@
 #include <cstdlib>
 
 #include "gemm.h"
+#include "harmonics_gradient.h"
 #include "plan.h"
-#include "product.h"
+#include "product_second.h"
 
 namespace cynosure::CYNOSURE_ISA {
 
@@ -90,17 +91,22 @@ struct ChunkWork {
 
   // M of every distinct path and edge of the chunk, from harmonics [edges, dim_edge].
   void contract(const T* y, T* result) {
-    const Terms<T>& terms = plan.terms;
     const int vectors = (count + lanes<T> - 1) / lanes<T>, padded = vectors * lanes<T>;
-    for (int e = 0; e < padded; ++e)
-      for (int n = 0; n < plan.dim_edge; ++n)
-        harmonics[n * chunk + e] = e < count ? y[edge[e] * plan.dim_edge + n] : T(0);
-    for (int entry = 0; entry < plan.num_entries; ++entry)
-      for (int v = 0; v < vectors; ++v) {
-        Vec<T> sum{};
-        for (int t = terms.first[entry]; t < terms.first[entry + 1]; ++t)
-          sum += terms.value[t] * load<T>(harmonics + terms.component[t] * chunk + v * lanes<T>);
-        store<T>(result + entry * chunk + v * lanes<T>, sum);
+    for (int e = 0; e < count; ++e) {
+      const T* row = y + edge[e] * plan.dim_edge;
+      for (int n = 0; n < plan.dim_edge; ++n) harmonics[n * chunk + e] = row[n];
+    }
+    for (int e = count; e < padded; ++e)
+      for (int n = 0; n < plan.dim_edge; ++n) harmonics[n * chunk + e] = T(0);
+    int32_t done = 0;  // Matrices are numbered by the first path that has them.
+    for (int b = 0; b < plan.num_groups; ++b)
+      for (int q = 0; q < plan.groups[b].num_paths; ++q) {
+        const Path& path = plan.paths[plan.groups[b].first_path + q];
+        if (path.entry < done) continue;
+        with_shape_of(plan.groups[b], path, [&]<class SHAPE>() {
+          done = path.entry + contract_path<T, SHAPE>(plan.terms, path, plan.groups[b].dim_in, harmonics, result,
+                                                      vectors);
+        });
       }
   }
 
@@ -164,8 +170,8 @@ void convolve_forward(const Plan<T>& plan, const Edges& edges, const ConvolveInp
           over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
             for (int q = 0; q < group.num_paths; ++q) {
               const Path& path = plan.paths[group.first_path + q];
-              with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-                product_forward<T, IN, OUT, DIAGONAL, VECTORS, TAIL>(work.at(group, q, c, row, nullptr, fresh), tail);
+              with_shape_of(group, path, [&]<class SHAPE>() {
+                product_forward<T, SHAPE, VECTORS, TAIL>(work.at(group, q, c, row, nullptr, fresh), tail);
               });
             }
           });
@@ -213,9 +219,21 @@ void clear(T* sums, long vectors) {
 
 template <class T>
 void reduce(const ChunkWork<T>& work, const T* sums, long components, T* result) {
-  for (int e = 0; e < work.count; ++e)
-    for (long n = 0; n < components; ++n)
-      result[work.edge[e] * components + n] = sum_of_lanes<T>(load<T>(sums + (e * components + n) * lanes<T>));
+  constexpr int width = lanes<T>;
+  for (int e = 0; e < work.count; ++e) {
+    const T* from = sums + e * components * width;
+    T* to = result + work.edge[e] * components;
+    for (long n = 0; n < components; n += width) {
+      const long some = components - n < width ? components - n : width;
+      Vec<T> part[width];
+      for (int i = 0; i < width; ++i) part[i] = i < some ? load<T>(from + (n + i) * width) : Vec<T>{};
+      const Vec<T> total = sums_of_lanes<T>(part);
+      if (some == width)
+        store<T>(to + n, total);
+      else
+        store_first<T>(to + n, total, int(some));
+    }
+  }
 }
 
 // of_radial[edge][b], lane by lane, += sum over paths and channels of W[b][path, channel] gweight[edge][path, channel]
@@ -400,10 +418,9 @@ void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveIn
           if (gradients.harmonics)
             for (int q = 0; q < group.num_paths; ++q) {
               const Path& path = plan.paths[group.first_path + q];
-              with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-                product_harmonics<T, IN, OUT, DIAGONAL>(work.at(group, q, 0, nullptr, row, false), plan.terms, path,
-                                                        of_harmonics + path.edge_offset * width,
-                                                        long(plan.dim_edge) * width);
+              with_shape_of(group, path, [&]<class SHAPE>() {
+                product_harmonics<T, SHAPE>(work.at(group, q, 0, nullptr, row, false), plan.terms, path,
+                                            of_harmonics + path.edge_offset * width, long(plan.dim_edge) * width);
               });
             }
           if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);
@@ -463,8 +480,8 @@ void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInpu
                 const Path& path = plan.paths[group.first_path + q];
                 const Direction<T> along{ux, umatrix + long(path.entry) * chunk,
                                          uweight + q * long(group.channels) + c};
-                with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-                  product_along<T, IN, OUT, DIAGONAL, TAIL>(work.at(group, q, c, out, nullptr, fresh), along, tail);
+                with_shape_of(group, path, [&]<class SHAPE>() {
+                  product_along<T, SHAPE, TAIL>(work.at(group, q, c, out, nullptr, fresh), along, tail);
                 });
               }
             if (gradients.x || gradients.radial || gradients.weight)
