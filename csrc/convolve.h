@@ -117,6 +117,10 @@ struct ChunkWork {
             {in.basis, radial, in.basis, 1, in.weight + group.weight_offset, plan.num_weights, weight, row, false});
   }
 
+  Mixing<T> mixing(const Group& group, int q, long channel, const ConvolveInputs<T>& in) const {
+    return {in.basis, radial, in.weight + group.weight_offset + q * long(group.channels) + channel, plan.num_weights};
+  }
+
   PathChunk<T> at(const Group& group, int q, long channel, T* out, const T* g, bool first) const {
     const Path& path = plan.paths[group.first_path + q];
     return {count,
@@ -133,7 +137,7 @@ struct ChunkWork {
             first};
   }
 
-  GroupChunk<T> at(const Group& group, long channel, const T* g) const {
+  GroupChunk<T> at(const Group& group, long channel, const T* g, bool need_x) const {
     return {count,
             group.dim_in,
             group.channels,
@@ -146,7 +150,8 @@ struct ChunkWork {
             long(group.num_paths) * group.channels,
             g + channel,
             plan.paths + group.first_path,
-            group.num_paths};
+            group.num_paths,
+            need_x};
   }
 };
 
@@ -166,12 +171,16 @@ void convolve_forward(const Plan<T>& plan, const Edges& edges, const ConvolveInp
         work.take(first, int(last - first < chunk ? last - first : chunk), in);
         for (int b = 0; b < plan.num_groups; ++b) {
           const Group& group = plan.groups[b];
-          work.mix(group, in);
+          if (!mix_in_registers) work.mix(group, in);
           over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
             for (int q = 0; q < group.num_paths; ++q) {
               const Path& path = plan.paths[group.first_path + q];
               with_shape_of(group, path, [&]<class SHAPE>() {
-                product_forward<T, SHAPE, VECTORS, TAIL>(work.at(group, q, c, row, nullptr, fresh), tail);
+                // (Two vectors of seven components do not fit the registers.)
+                constexpr int some = SHAPE::IN > 5 || SHAPE::OUT > 5 ? 1 : VECTORS;
+                for (long some_c = c; some_c < c + VECTORS * lanes<T>; some_c += some * lanes<T>)
+                  product_forward<T, SHAPE, some, TAIL, mix_in_registers>(
+                      work.at(group, q, some_c, row, nullptr, fresh), work.mixing(group, q, some_c, in), tail);
               });
             }
           });
@@ -407,12 +416,8 @@ void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveIn
           work.mix(group, in);
           if (gradients.x || gradients.radial || gradients.weight)
             over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
-              const GroupChunk<T> here = work.at(group, c, row);
               with_dim(group.dim_in, [&]<int IN>() {
-                if (gradients.x)
-                  product_backward<T, IN, VECTORS, TAIL, true>(here, tail);
-                else
-                  product_backward<T, IN, VECTORS, TAIL, false>(here, tail);
+                product_backward<T, IN, VECTORS, TAIL>(work.at(group, c, row, gradients.x != nullptr), tail);
               });
             });
           if (gradients.harmonics)
@@ -486,8 +491,8 @@ void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInpu
               }
             if (gradients.x || gradients.radial || gradients.weight)
               with_dim(group.dim_in, [&]<int IN>() {
-                product_backward_along<T, IN, TAIL>(work.at(group, c, row), {ux, umatrix, uweight + c}, ugweight + c,
-                                                    gradients.x != nullptr, tail);
+                product_backward_along<T, IN, TAIL>(work.at(group, c, row, gradients.x != nullptr),
+                                                    {ux, umatrix, uweight + c}, ugweight + c, tail);
               });
           });
           if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "coupling.h"
+#include "radial_mixing.h"
 
 namespace cynosure::CYNOSURE_ISA {
 
@@ -64,79 +65,82 @@ __attribute__((noinline)) int contract_path(const Terms<T>& terms, const Path& p
   return cells;
 }
 
-template <class T, bool TAIL>
-CYNOSURE_INLINE Vec<T> get(const T* p, int tail) {
-  if constexpr (TAIL)
-    return load_first<T>(p, tail);
-  else
-    return load<T>(p);
-}
-
-template <class T, bool TAIL>
-CYNOSURE_INLINE void put(T* p, Vec<T> v, int tail) {
-  if constexpr (TAIL)
-    store_first<T>(p, v, tail);
-  else
-    store<T>(p, v);
-}
-
-// out[k] += sum over edges of w (M x)[k]
+// out[k] += w (M x)[k] for one edge.
 template <class T, class SHAPE, int VECTORS, bool TAIL>
-__attribute__((noinline)) void product_forward(const PathChunk<T>& p, int tail) {
+CYNOSURE_INLINE void edge_forward(const PathChunk<T>& p, int e, Vec<T> (&weight)[VECTORS], Vec<T> (*sum)[VECTORS],
+                                  int tail) {
   constexpr int N1 = SHAPE::IN, N3 = SHAPE::OUT, width = lanes<T>;
   const int d1 = N1 ? N1 : p.dim_in, d3 = N3 ? N3 : p.dim_out;
   const long row = p.channels;
-  Vec<T> sum[SHAPE::n3][VECTORS];
-  each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
-    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
-      sum[k][v] = p.first ? Vec<T>{} : get<T, TAIL>(p.out + k * row + v * width, tail);
+  const T* x = p.x[e] + p.x_shift;
+  const T* m = p.matrix + e;
+  if constexpr (SHAPE::DIAGONAL) {
+    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { weight[v] *= m[0]; });
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+        sum[k][v] += weight[v] * get<T, TAIL>(x + k * row + v * width, tail);
+      });
     });
-  });
-  for (int e = 0; e < p.count; ++e) {
-    const T* x = p.x[e] + p.x_shift;
-    const T* m = p.matrix + e;
-    const T* w = p.weight + e * p.weight_row;
-    Vec<T> weight[VECTORS];
-    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { weight[v] = get<T, TAIL>(w + v * width, tail); });
-    if constexpr (SHAPE::DIAGONAL) {
-      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { weight[v] *= m[0]; });
-      each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
-        each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
-          sum[k][v] += weight[v] * get<T, TAIL>(x + k * row + v * width, tail);
-        });
+  } else {
+    // The weights multiply the shorter side.
+    constexpr bool weigh_in = N1 && N3 && N1 < N3;
+    Vec<T> in[SHAPE::n1][VECTORS];
+    each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+        in[i][v] = get<T, TAIL>(x + i * row + v * width, tail);
+        if constexpr (weigh_in) in[i][v] *= weight[v];
       });
-    } else {
-      // The weights multiply the shorter side.
-      constexpr bool weigh_in = N1 && N3 && N1 < N3;
-      Vec<T> in[SHAPE::n1][VECTORS];
+    });
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      Vec<T> turned[VECTORS] = {};
       each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+        if (!SHAPE::has(k, i)) return;
+        const T turn = m[(k * d1 + i) * chunk];
         each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
-          in[i][v] = get<T, TAIL>(x + i * row + v * width, tail);
-          if constexpr (weigh_in) in[i][v] *= weight[v];
+          if constexpr (weigh_in)
+            sum[k][v] += turn * in[i][v];
+          else
+            turned[v] += turn * in[i][v];
         });
       });
-      each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
-        if constexpr (weigh_in) {
-          each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
-            if (!SHAPE::has(k, i)) return;
-            const T turn = m[(k * d1 + i) * chunk];
-            each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { sum[k][v] += turn * in[i][v]; });
-          });
-        } else {
-          Vec<T> turned[VECTORS] = {};
-          each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
-            if (!SHAPE::has(k, i)) return;
-            const T turn = m[(k * d1 + i) * chunk];
-            each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { turned[v] += turn * in[i][v]; });
-          });
-          each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { sum[k][v] += weight[v] * turned[v]; });
-        }
+      if constexpr (!weigh_in)
+        each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { sum[k][v] += weight[v] * turned[v]; });
+    });
+  }
+}
+
+// The same for all edges of a chunk, with weights from where they are kept or, with MIX, mixed in registers.
+template <class T, class SHAPE, int VECTORS, bool TAIL, bool MIX>
+__attribute__((noinline)) void product_forward(const PathChunk<T>& p, const Mixing<T>& mixing, int tail) {
+  constexpr int N3 = SHAPE::OUT, width = lanes<T>;
+  const int d3 = N3 ? N3 : p.dim_out;
+  Vec<T> sum[SHAPE::n3][VECTORS];
+  const auto over_out = [&](auto&& f) CYNOSURE_INLINED {
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { f(sum[k][v], p.out + k * p.channels + v * width); });
+    });
+  };
+  over_out([&](Vec<T>& to, const T* from) CYNOSURE_INLINED { to = p.first ? Vec<T>{} : get<T, TAIL>(from, tail); });
+  int e = 0;
+  if constexpr (MIX)
+    for (; e + mixed_edges <= p.count; e += mixed_edges) {
+      Vec<T> weight[mixed_edges][VECTORS];
+      mix_edges<T, mixed_edges, VECTORS, TAIL>(mixing, e, weight, tail);
+      each<N3 ? mixed_edges : 0>(mixed_edges, [&](auto i) CYNOSURE_INLINED {
+        edge_forward<T, SHAPE, VECTORS, TAIL>(p, e + i, weight[i], sum, tail);
       });
     }
+  for (; e < p.count; ++e) {
+    Vec<T> weight[1][VECTORS];
+    if constexpr (MIX)
+      mix_edges<T, 1, VECTORS, TAIL>(mixing, e, weight, tail);
+    else
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+        weight[0][v] = get<T, TAIL>(p.weight + e * p.weight_row + v * width, tail);
+      });
+    edge_forward<T, SHAPE, VECTORS, TAIL>(p, e, weight[0], sum, tail);
   }
-  each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
-    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { put<T, TAIL>(p.out + k * row + v * width, sum[k][v], tail); });
-  });
+  over_out([&](const Vec<T>& from, T* to) CYNOSURE_INLINED { put<T, TAIL>(to, from, tail); });
 }
 
 // One block of x with all its paths, and the edges of one chunk.
@@ -155,10 +159,11 @@ struct GroupChunk {
   const T* g;  // the receiver's whole row, at this channel
   const Path* paths;
   int num_paths;
+  bool need_x;
 };
 
 // With h = M^T g for one path and one edge:  gx[m] += w h[m]  and  gweight = sum_m x[m] h[m].
-template <class T, class SHAPE, int VECTORS, bool TAIL, bool NEED_X>
+template <class T, class SHAPE, int VECTORS, bool TAIL>
 CYNOSURE_INLINE void path_backward(const GroupChunk<T>& p, const Path& path, const T* x, const T* m, const T* w, T* gw,
                                    Vec<T> (*gx)[VECTORS], int tail) {
   constexpr int N1 = SHAPE::IN, N3 = SHAPE::OUT, width = lanes<T>;
@@ -192,7 +197,7 @@ CYNOSURE_INLINE void path_backward(const GroupChunk<T>& p, const Path& path, con
       gweight += turned[i][v] * get<T, TAIL>(x + i * row + v * width, tail);
     });
     put<T, TAIL>(gw + v * width, gweight, tail);
-    if constexpr (NEED_X) {
+    if (p.need_x) {
       const Vec<T> weight = get<T, TAIL>(w + v * width, tail);
       each<N1>(d1, [&](auto i) CYNOSURE_INLINED { gx[i][v] += weight * turned[i][v]; });
     }
@@ -200,7 +205,7 @@ CYNOSURE_INLINE void path_backward(const GroupChunk<T>& p, const Path& path, con
 }
 
 // The sums over a group's paths stay in registers.
-template <class T, int DIM_IN, int VECTORS, bool TAIL, bool NEED_X>
+template <class T, int DIM_IN, int VECTORS, bool TAIL>
 __attribute__((noinline)) void product_backward(const GroupChunk<T>& p, int tail) {
   constexpr int n1 = DIM_IN ? DIM_IN : max_dim, width = lanes<T>;
   for (int e = 0; e < p.count; ++e) {
@@ -209,7 +214,7 @@ __attribute__((noinline)) void product_backward(const GroupChunk<T>& p, int tail
     T* gw = p.gweight + e * p.weight_row;
     Vec<T> gx[n1][VECTORS];
     const auto over_gx = [&](auto&& f) CYNOSURE_INLINED {
-      if constexpr (NEED_X)
+      if (p.need_x)
         each<DIM_IN>(p.dim_in, [&](auto i) CYNOSURE_INLINED {
           each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
             f(gx[i][v], p.gx[e] + p.x_shift + i * p.channels + v * width);
@@ -221,7 +226,7 @@ __attribute__((noinline)) void product_backward(const GroupChunk<T>& p, int tail
       const Path& path = p.paths[q];
       const T* m = p.matrix + long(path.entry) * chunk + e;
       with_shape<DIM_IN>(path, [&]<class SHAPE>() CYNOSURE_INLINED {
-        path_backward<T, SHAPE, VECTORS, TAIL, NEED_X>(p, path, x, m, w, gw, gx, tail);
+        path_backward<T, SHAPE, VECTORS, TAIL>(p, path, x, m, w, gw, gx, tail);
       });
     }
     over_gx([&](const Vec<T>& sum, T* to) CYNOSURE_INLINED { put<T, TAIL>(to, sum, tail); });

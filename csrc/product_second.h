@@ -99,14 +99,14 @@ CYNOSURE_INLINE void path_backward_along(const GroupChunk<T>& p, const Path& pat
 // The same for all edges and paths of a group; the sums over paths stay in registers.
 template <class T, int DIM_IN, bool TAIL>
 __attribute__((noinline)) void product_backward_along(const GroupChunk<T>& p, const Direction<T>& u, T* ugweight,
-                                                      bool need_x, int tail) {
+                                                      int tail) {
   constexpr int n1 = DIM_IN ? DIM_IN : max_dim;
   for (int e = 0; e < p.count; ++e) {
     const T *x = p.x[e] + p.x_shift, *ux = u.x[e] + p.x_shift;
     T* to = p.gx[e] + p.x_shift;
     Vec<T> gx[n1];
     each<DIM_IN>(p.dim_in, [&](auto i) CYNOSURE_INLINED {
-      gx[i] = need_x ? get<T, TAIL>(to + i * p.channels, tail) : Vec<T>{};
+      gx[i] = p.need_x ? get<T, TAIL>(to + i * p.channels, tail) : Vec<T>{};
     });
     long at = e * p.weight_row;
     for (int q = 0; q < p.num_paths; ++q, at += p.channels) {
@@ -117,7 +117,7 @@ __attribute__((noinline)) void product_backward_along(const GroupChunk<T>& p, co
                                             u.weight + at, p.gweight + at, ugweight + at, gx, tail);
       });
     }
-    if (need_x)
+    if (p.need_x)
       each<DIM_IN>(p.dim_in, [&](auto i) CYNOSURE_INLINED { put<T, TAIL>(to + i * p.channels, gx[i], tail); });
   }
 }

@@ -97,6 +97,23 @@ CYNOSURE_INLINE void store_first(T* p, Vec<T> v, int n) {
 #endif
 }
 
+// A whole vector, or its first lanes.
+template <class T, bool TAIL>
+CYNOSURE_INLINE Vec<T> get(const T* p, int tail) {
+  if constexpr (TAIL)
+    return load_first<T>(p, tail);
+  else
+    return load<T>(p);
+}
+
+template <class T, bool TAIL>
+CYNOSURE_INLINE void put(T* p, Vec<T> v, int tail) {
+  if constexpr (TAIL)
+    store_first<T>(p, v, tail);
+  else
+    store<T>(p, v);
+}
+
 // The even lanes of a, then those of b; and the odd ones.
 template <class V, int... I>
 CYNOSURE_INLINE V even_lanes(V a, V b, std::integer_sequence<int, I...>) {

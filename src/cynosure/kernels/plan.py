@@ -14,6 +14,7 @@ from cynosure.o3 import clebsch_gordan
 # The largest degree that the core's loops hold (csrc/product.h, max_dim).
 MAX_DEGREE = 10
 
+
 def couples(l_in: int, l_edge: int, l_out: int) -> np.ndarray:
     """Where the Clebsch-Gordan tensor [m_in, m_edge, m_out] may be nonzero, by the selection rule of the real basis.
 
