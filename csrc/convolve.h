@@ -259,7 +259,7 @@ CYNOSURE_INLINE void radial_tile(long length, const T* w, long w_row, const T* g
     Vec<T> value[EDGES];
     for (int e = 0; e < EDGES; ++e) value[e] = load<T>(gw + e * gw_row + c);
     for (int b = 0; b < BASIS; ++b) {
-      const Vec<T> mixing = load<T>(w + b * w_row + c);
+      const Vec<T> mixing = kept(load<T>(w + b * w_row + c));
       for (int e = 0; e < EDGES; ++e) sum[e][b] += value[e] * mixing;
     }
   }

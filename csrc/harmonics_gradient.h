@@ -11,7 +11,7 @@ CYNOSURE_INLINE void add_outer(const PathChunk<T>& p, const T* x, const T* w, lo
                                int tail) {
   constexpr int N1 = SHAPE::IN, N3 = SHAPE::OUT;
   const int d1 = N1 ? N1 : p.dim_in, d3 = N3 ? N3 : p.dim_out;
-  const Vec<T> weight = get<T, TAIL>(w + c, tail);
+  const Vec<T> weight = kept(get<T, TAIL>(w + c, tail));
   if constexpr (SHAPE::DIAGONAL) {
     Vec<T> product{};
     each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
@@ -20,7 +20,7 @@ CYNOSURE_INLINE void add_outer(const PathChunk<T>& p, const T* x, const T* w, lo
     sum[0][0] += weight * product;
   } else {
     Vec<T> in[SHAPE::n1];
-    each<N1>(d1, [&](auto i) CYNOSURE_INLINED { in[i] = get<T, TAIL>(x + i * p.channels + c, tail); });
+    each<N1>(d1, [&](auto i) CYNOSURE_INLINED { in[i] = kept(get<T, TAIL>(x + i * p.channels + c, tail)); });
     each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
       const Vec<T> weighted = weight * get<T, TAIL>(p.g + k * p.channels + c, tail);
       each<N1>(d1, [&](auto i) CYNOSURE_INLINED {

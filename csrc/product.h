@@ -87,7 +87,7 @@ CYNOSURE_INLINE void edge_forward(const PathChunk<T>& p, int e, Vec<T> (&weight)
     Vec<T> in[SHAPE::n1][VECTORS];
     each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
       each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
-        in[i][v] = get<T, TAIL>(x + i * row + v * width, tail);
+        in[i][v] = kept(get<T, TAIL>(x + i * row + v * width, tail));
         if constexpr (weigh_in) in[i][v] *= weight[v];
       });
     });
@@ -170,6 +170,7 @@ CYNOSURE_INLINE void path_backward(const GroupChunk<T>& p, const Path& path, con
   const int d1 = N1 ? N1 : p.dim_in, d3 = N3 ? N3 : path.dim_out;
   const long row = p.channels;
   const T* g = p.g + path.out_offset;
+  loads_begin();
   Vec<T> turned[SHAPE::n1][VECTORS];
   if constexpr (SHAPE::DIAGONAL) {
     each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
@@ -183,7 +184,7 @@ CYNOSURE_INLINE void path_backward(const GroupChunk<T>& p, const Path& path, con
     });
     each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
       Vec<T> of_out[VECTORS];
-      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { of_out[v] = get<T, TAIL>(g + k * row + v * width, tail); });
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { of_out[v] = kept(get<T, TAIL>(g + k * row + v * width, tail)); });
       each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
         if (!SHAPE::has(k, i)) return;
         const T turn = m[(k * d1 + i) * chunk];
@@ -197,16 +198,18 @@ CYNOSURE_INLINE void path_backward(const GroupChunk<T>& p, const Path& path, con
       gweight += turned[i][v] * get<T, TAIL>(x + i * row + v * width, tail);
     });
     put<T, TAIL>(gw + v * width, gweight, tail);
-    if (p.need_x) {
-      const Vec<T> weight = get<T, TAIL>(w + v * width, tail);
-      each<N1>(d1, [&](auto i) CYNOSURE_INLINED { gx[i][v] += weight * turned[i][v]; });
-    }
   });
+  if (p.need_x)
+    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+      const Vec<T> weight = kept(get<T, TAIL>(w + v * width, tail));
+      each<N1>(d1, [&](auto i) CYNOSURE_INLINED { gx[i][v] += weight * turned[i][v]; });
+    });
 }
 
 // The sums over a group's paths stay in registers.
 template <class T, int DIM_IN, int VECTORS, bool TAIL>
-__attribute__((noinline)) void product_backward(const GroupChunk<T>& p, int tail) {
+__attribute__((noinline)) void product_backward(const GroupChunk<T>& group, int tail) {
+  const GroupChunk<T> p = group;  // (A copy: no store can change it.)
   constexpr int n1 = DIM_IN ? DIM_IN : max_dim, width = lanes<T>;
   for (int e = 0; e < p.count; ++e) {
     const T* x = p.x[e] + p.x_shift;

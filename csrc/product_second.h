@@ -34,8 +34,8 @@ __attribute__((noinline)) void product_along(const PathChunk<T>& p, const Direct
     } else {
       Vec<T> in[SHAPE::n1], uin[SHAPE::n1];
       each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
-        in[i] = get<T, TAIL>(x + i * row, tail);
-        uin[i] = get<T, TAIL>(ux + i * row, tail);
+        in[i] = kept(get<T, TAIL>(x + i * row, tail));
+        uin[i] = kept(get<T, TAIL>(ux + i * row, tail));
       });
       each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
         Vec<T> turned{}, along{};
@@ -55,7 +55,6 @@ __attribute__((noinline)) void product_along(const PathChunk<T>& p, const Direct
 
 // With h = M^T g and h_u = M_u^T g for one path and one edge:
 //   gx[m] += w h_u[m] + w_u h[m],  gweight = sum_m u_x[m] h[m] + x[m] h_u[m],  ugweight = sum_m x[m] h[m]
-// x, m, w and their likes of u are where the edge's begin; `at` is from there to the path's weights.
 template <class T, class SHAPE, bool TAIL>
 CYNOSURE_INLINE void path_backward_along(const GroupChunk<T>& p, const Path& path, const T* x, const T* ux, const T* m,
                                          const T* um, const T* w, const T* uw, T* gw, T* ugw, Vec<T>* gx, int tail) {
@@ -63,10 +62,11 @@ CYNOSURE_INLINE void path_backward_along(const GroupChunk<T>& p, const Path& pat
   const int d1 = N1 ? N1 : p.dim_in, d3 = N3 ? N3 : path.dim_out;
   const long row = p.channels;
   const T* g = p.g + path.out_offset;
+  loads_begin();
   Vec<T> turned[SHAPE::n1], uturned[SHAPE::n1];
   each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
     if constexpr (SHAPE::DIAGONAL) {
-      const Vec<T> of_out = get<T, TAIL>(g + i * row, tail);
+      const Vec<T> of_out = kept(get<T, TAIL>(g + i * row, tail));
       turned[i] = m[0] * of_out;
       uturned[i] = um[0] * of_out;
     } else {
@@ -75,17 +75,17 @@ CYNOSURE_INLINE void path_backward_along(const GroupChunk<T>& p, const Path& pat
   });
   if constexpr (!SHAPE::DIAGONAL)
     each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
-      const Vec<T> of_out = get<T, TAIL>(g + k * row, tail);
+      const Vec<T> of_out = kept(get<T, TAIL>(g + k * row, tail));
       each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
         if (!SHAPE::has(k, i)) return;
         turned[i] += m[(k * d1 + i) * chunk] * of_out;
         uturned[i] += um[(k * d1 + i) * chunk] * of_out;
       });
     });
-  const Vec<T> weight = get<T, TAIL>(w, tail), uweight = get<T, TAIL>(uw, tail);
+  const Vec<T> weight = kept(get<T, TAIL>(w, tail)), uweight = kept(get<T, TAIL>(uw, tail));
   Vec<T> gweight{}, of_direction{};
   each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
-    const Vec<T> in = get<T, TAIL>(x + i * row, tail);
+    const Vec<T> in = kept(get<T, TAIL>(x + i * row, tail));
     gweight += turned[i] * get<T, TAIL>(ux + i * row, tail);
     gweight += uturned[i] * in;
     of_direction += turned[i] * in;
@@ -98,8 +98,9 @@ CYNOSURE_INLINE void path_backward_along(const GroupChunk<T>& p, const Path& pat
 
 // The same for all edges and paths of a group; the sums over paths stay in registers.
 template <class T, int DIM_IN, bool TAIL>
-__attribute__((noinline)) void product_backward_along(const GroupChunk<T>& p, const Direction<T>& u, T* ugweight,
+__attribute__((noinline)) void product_backward_along(const GroupChunk<T>& group, const Direction<T>& u, T* ugweight,
                                                       int tail) {
+  const GroupChunk<T> p = group;  // (A copy: no store can change it.)
   constexpr int n1 = DIM_IN ? DIM_IN : max_dim;
   for (int e = 0; e < p.count; ++e) {
     const T *x = p.x[e] + p.x_shift, *ux = u.x[e] + p.x_shift;

@@ -29,7 +29,7 @@ CYNOSURE_INLINE void mix_edges(const Mixing<T>& mixing, long first, Vec<T> (*wei
   });
   for (long b = 0; b < mixing.basis; ++b, ++r, w += mixing.weight_row) {
     Vec<T> row[VECTORS];
-    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { row[v] = get<T, TAIL>(w + v * lanes<T>, tail); });
+    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { row[v] = kept(get<T, TAIL>(w + v * lanes<T>, tail)); });
     each<EDGES>(0, [&](auto e) CYNOSURE_INLINED {
       const T radial = r[e * mixing.basis];
       each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { weight[e][v] += radial * row[v]; });

@@ -114,6 +114,22 @@ CYNOSURE_INLINE void put(T* p, Vec<T> v, int tail) {
     store<T>(p, v);
 }
 
+// A vector that is used several times: stays in its register. (GCC would rather read it again from where it came from,
+// an operand in memory of each use; loads are as dear as multiply-adds.)
+template <class V>
+CYNOSURE_INLINE V kept(V v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+  return v;
+}
+
+// Loads that follow stay behind. (GCC would rather do those that all branches have in common before it branches, for
+// which there are no registers.)
+CYNOSURE_INLINE void loads_begin() { asm volatile("" : : : "memory"); }
+
 // The even lanes of a, then those of b; and the odd ones.
 template <class V, int... I>
 CYNOSURE_INLINE V even_lanes(V a, V b, std::integer_sequence<int, I...>) {
