@@ -15,9 +15,10 @@
 #include <cstdlib>
 
 #include "gemm.h"
+#include "harmonics_gradient.h"
 #include "plan.h"
 #include "polynomials.h"
-#include "product.h"
+#include "product_second.h"
 
 namespace cynosure::CYNOSURE_ISA {
 
@@ -64,6 +65,7 @@ template <class T>
 struct ChunkWork {
   const Plan<T>& plan;
   const Edges& edges;
+  const long basis;
   Scratch<T> harmonics, radial, matrix, weight, gweight;
   const T* x[chunk];
   T* gx[chunk];
@@ -79,6 +81,7 @@ struct ChunkWork {
   ChunkWork(const Plan<T>& p, const Edges& e, const ConvolveInputs<T>& in)
       : plan(p),
         edges(e),
+        basis(in.basis),
         harmonics(long(p.dim_edge) * chunk),
         radial(in.basis * chunk),
         matrix(long(p.num_entries) * chunk),
@@ -107,27 +110,37 @@ struct ChunkWork {
 
   // M of every distinct path and edge of the chunk, from harmonics [edges, dim_edge].
   void contract(const T* y, T* result) {
-    const Terms<T>& terms = plan.terms;
     const int vectors = (count + lanes<T> - 1) / lanes<T>, padded = vectors * lanes<T>;
-    for (int e = 0; e < padded; ++e)
-      for (int n = 0; n < plan.dim_edge; ++n)
-        harmonics[n * chunk + e] = e < count ? y[edge[e] * plan.dim_edge + n] : T(0);
-    for (int entry = 0; entry < plan.num_entries; ++entry)
-      for (int v = 0; v < vectors; ++v) {
-        Vec<T> sum{};
-        for (int t = terms.first[entry]; t < terms.first[entry + 1]; ++t)
-          sum += terms.value[t] * load<T>(harmonics + terms.component[t] * chunk + v * lanes<T>);
-        store<T>(result + entry * chunk + v * lanes<T>, sum);
+    for (int e = 0; e < count; ++e) {
+      const T* row = y + edge[e] * plan.dim_edge;
+      for (int n = 0; n < plan.dim_edge; ++n) harmonics[n * chunk + e] = row[n];
+    }
+    for (int e = count; e < padded; ++e)
+      for (int n = 0; n < plan.dim_edge; ++n) harmonics[n * chunk + e] = T(0);
+    int32_t done = 0;  // Matrices are numbered by the first path that has them.
+    for (int b = 0; b < plan.num_groups; ++b)
+      for (int q = 0; q < plan.groups[b].num_paths; ++q) {
+        const Path& path = plan.paths[plan.groups[b].first_path + q];
+        if (path.entry < done) continue;
+        with_shape_of(plan.groups[b], path, [&]<class SHAPE>() {
+          done = path.entry + contract_path<T, SHAPE>(plan.terms, path, plan.groups[b].dim_in, harmonics, result,
+                                                      vectors);
+        });
       }
   }
 
   // weight[edge][path, channel] = sum_b R[edge][b] W[b][path, channel] for the paths of a group
-  void mix(const Group& group, const ConvolveInputs<T>& in) {
+  void mix(const Group& group) {
     const long row = long(group.num_paths) * group.channels;
     for (int s = 0; s < stretches; ++s)
       gemm<T>(stretch[s].count, row,
-              {in.basis, radial + stretch[s].first * in.basis, in.basis, 1, stretch[s].weight + group.weight_offset,
+              {basis, radial + stretch[s].first * basis, basis, 1, stretch[s].weight + group.weight_offset,
                plan.num_weights, weight + stretch[s].first * row, row, false});
+  }
+
+  // Where all edges share their mixing weights.
+  Mixing<T> mixing(const Group& group, int q, long channel) const {
+    return {basis, radial, stretch[0].weight + group.weight_offset + q * long(group.channels) + channel, plan.num_weights};
   }
 
   PathChunk<T> at(const Group& group, int q, long channel, T* out, const T* g, bool first) const {
@@ -146,7 +159,7 @@ struct ChunkWork {
             first};
   }
 
-  GroupChunk<T> at(const Group& group, long channel, const T* g) const {
+  GroupChunk<T> at(const Group& group, long channel, const T* g, bool need_x) const {
     return {count,
             group.dim_in,
             group.channels,
@@ -159,7 +172,8 @@ struct ChunkWork {
             long(group.num_paths) * group.channels,
             g + channel,
             plan.paths + group.first_path,
-            group.num_paths};
+            group.num_paths,
+            need_x};
   }
 };
 
@@ -175,14 +189,21 @@ void receive(ChunkWork<T>& work, const ConvolveInputs<T>& in, long receiver, T* 
     work.take(first, int(last - first < chunk ? last - first : chunk), in);
     for (int b = 0; b < plan.num_groups; ++b) {
       const Group& group = plan.groups[b];
-      work.mix(group, in);
+      const bool in_registers = mix_in_registers && work.stretches == 1;
+      if (!in_registers) work.mix(group);
       over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
-        for (int q = 0; q < group.num_paths; ++q) {
-          const Path& path = plan.paths[group.first_path + q];
-          with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-            product_forward<T, IN, OUT, DIAGONAL, VECTORS, TAIL>(work.at(group, q, c, row, nullptr, fresh), tail);
+        for (int q = 0; q < group.num_paths; ++q)
+          with_shape_of(group, plan.paths[group.first_path + q], [&]<class SHAPE>() {
+            // (Two vectors of seven components do not fit the registers.)
+            constexpr int some = SHAPE::IN > 5 || SHAPE::OUT > 5 ? 1 : VECTORS;
+            for (long some_c = c; some_c < c + VECTORS * lanes<T>; some_c += some * lanes<T>) {
+              const PathChunk<T> here = work.at(group, q, some_c, row, nullptr, fresh);
+              if (in_registers)
+                product_forward<T, SHAPE, some, TAIL, mix_in_registers>(here, work.mixing(group, q, some_c), tail);
+              else
+                product_forward<T, SHAPE, some, TAIL, false>(here, {}, tail);
+            }
           });
-        }
       });
     }
   }
@@ -262,23 +283,36 @@ void clear(T* sums, long vectors) {
 
 template <class T>
 void reduce(const ChunkWork<T>& work, const T* sums, long components, T* result, bool add = false) {
-  for (int e = 0; e < work.count; ++e)
-    for (long n = 0; n < components; ++n) {
-      const T sum = sum_of_lanes<T>(load<T>(sums + (e * components + n) * lanes<T>));
-      T& to = result[work.edge[e] * components + n];
-      to = add ? to + sum : sum;
+  constexpr int width = lanes<T>;
+  for (int e = 0; e < work.count; ++e) {
+    const T* from = sums + e * components * width;
+    T* to = result + work.edge[e] * components;
+    for (long n = 0; n < components; n += width) {
+      const int some = int(components - n < width ? components - n : width);
+      Vec<T> part[width];
+      for (int i = 0; i < width; ++i) part[i] = i < some ? load<T>(from + (n + i) * width) : Vec<T>{};
+      Vec<T> total = sums_of_lanes<T>(part);
+      if (add) total += load_first<T>(to + n, some);
+      store_first<T>(to + n, total, some);
     }
+  }
 }
 
 // The sums of a chunk for its radial functions, taken on to the distances by the slopes of the polynomials.
 template <class T>
-void add_slopes(const ChunkWork<T>& work, const ConvolveInputs<T>& in, T* sums, T* of_distances) {
+void add_slopes(const ChunkWork<T>& work, const ConvolveInputs<T>& in, const T* sums, T* of_distances) {
+  constexpr int width = lanes<T>;
   for (int e = 0; e < work.count; ++e) {
-    for (long b = 0; b < in.basis; ++b)  // in place: what is written was read before
-      sums[e * in.basis + b] = sum_of_lanes<T>(load<T>(sums + (e * in.basis + b) * lanes<T>));
+    T of_radial[max_terms];
+    for (long b = 0; b < in.basis; b += width) {
+      Vec<T> part[width];
+      for (int i = 0; i < width; ++i)
+        part[i] = b + i < in.basis ? load<T>(sums + (e * in.basis + b + i) * width) : Vec<T>{};
+      store<T>(of_radial + b, sums_of_lanes<T>(part));
+    }
     const Place<T> place(*in.intervals, in.distances[work.edge[e]]);
     of_distances[work.edge[e]] +=
-        2 * in.intervals->inverse_step * chebyshev_slope<T>(place.t, in.basis, sums + e * in.basis);
+        2 * in.intervals->inverse_step * chebyshev_slope<T>(place.t, in.basis, of_radial);
   }
 }
 
@@ -296,7 +330,7 @@ CYNOSURE_INLINE void radial_tile(long length, const T* w, long w_row, const T* g
     Vec<T> value[EDGES];
     for (int e = 0; e < EDGES; ++e) value[e] = load<T>(gw + e * gw_row + c);
     for (int b = 0; b < BASIS; ++b) {
-      const Vec<T> mixing = load<T>(w + b * w_row + c);
+      const Vec<T> mixing = kept(load<T>(w + b * w_row + c));
       for (int e = 0; e < EDGES; ++e) sum[e][b] += value[e] * mixing;
     }
   }
@@ -445,24 +479,19 @@ void receive_backward(ChunkWork<T>& work, EdgeSums<T>& sums, const ConvolveInput
     if (need_radial) clear<T>(sums.of_radial, in.basis * work.count);
     for (int b = 0; b < plan.num_groups; ++b) {
       const Group& group = plan.groups[b];
-      work.mix(group, in);
+      work.mix(group);
       if (gradients.x || need_radial || gradients.weight)
         over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
-          const GroupChunk<T> here = work.at(group, c, row);
           with_dim(group.dim_in, [&]<int IN>() {
-            if (gradients.x)
-              product_backward<T, IN, VECTORS, TAIL, true>(here, tail);
-            else
-              product_backward<T, IN, VECTORS, TAIL, false>(here, tail);
+            product_backward<T, IN, VECTORS, TAIL>(work.at(group, c, row, gradients.x != nullptr), tail);
           });
         });
       if (gradients.harmonics)
         for (int q = 0; q < group.num_paths; ++q) {
           const Path& path = plan.paths[group.first_path + q];
-          with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-            product_harmonics<T, IN, OUT, DIAGONAL>(work.at(group, q, 0, nullptr, row, false), plan.terms, path,
-                                                    sums.of_harmonics + path.edge_offset * width,
-                                                    long(plan.dim_edge) * width);
+          with_shape_of(group, path, [&]<class SHAPE>() {
+            product_harmonics<T, SHAPE>(work.at(group, q, 0, nullptr, row, false), plan.terms, path,
+                                        sums.of_harmonics + path.edge_offset * width, long(plan.dim_edge) * width);
           });
         }
       if (need_radial) add_radial<T>(plan, group, in, work, sums.of_radial);
@@ -530,7 +559,7 @@ void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInpu
         for (int b = 0; b < plan.num_groups; ++b) {
           const Group& group = plan.groups[b];
           const long length = long(group.num_paths) * group.channels;
-          work.mix(group, in);
+          work.mix(group);
           gemm<T>(work.count, length,
                   {in.basis, uradial, in.basis, 1, in.weight + group.weight_offset, plan.num_weights, uweight, length,
                    false});
@@ -540,14 +569,14 @@ void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInpu
                 const Path& path = plan.paths[group.first_path + q];
                 const Direction<T> along{ux, umatrix + long(path.entry) * chunk,
                                          uweight + q * long(group.channels) + c};
-                with_dims(group.dim_in, path.dim_out, path.diagonal, [&]<int IN, int OUT, bool DIAGONAL>() {
-                  product_along<T, IN, OUT, DIAGONAL, TAIL>(work.at(group, q, c, out, nullptr, fresh), along, tail);
+                with_shape_of(group, path, [&]<class SHAPE>() {
+                  product_along<T, SHAPE, TAIL>(work.at(group, q, c, out, nullptr, fresh), along, tail);
                 });
               }
             if (gradients.x || gradients.radial || gradients.weight)
               with_dim(group.dim_in, [&]<int IN>() {
-                product_backward_along<T, IN, TAIL>(work.at(group, c, row), {ux, umatrix, uweight + c}, ugweight + c,
-                                                    gradients.x != nullptr, tail);
+                product_backward_along<T, IN, TAIL>(work.at(group, c, row, gradients.x != nullptr),
+                                                    {ux, umatrix, uweight + c}, ugweight + c, tail);
               });
           });
           if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);

@@ -6,6 +6,9 @@
 
 namespace cynosure::CYNOSURE_ISA {
 
+// The most polynomials of an interval (src/cynosure/kernels/program.py), a whole number of vectors.
+constexpr int max_terms = 32;
+
 // The interval of a distance, and the place from -1 to 1 within it.
 template <class T>
 struct Place {

@@ -4,15 +4,13 @@
 // its last axis and read as a broadcast. Everything that is summed over edges stays in registers.
 #pragma once
 
-#include "plan.h"
-#include "simd.h"
+#include "coupling.h"
+#include "radial_mixing.h"
 
 namespace cynosure::CYNOSURE_ISA {
 
 // Edges that are worked on together, at most: a receiver with more of them takes several rounds.
 constexpr int chunk = 32;
-// The largest 2l + 1 that the loops with sizes known at run time hold.
-constexpr int max_dim = 21;
 
 // One path and the edges of one chunk. Pointers are at the first channel of the vectors to work on, so that an
 // inner loop knows no offsets but the component's.
@@ -31,63 +29,118 @@ struct PathChunk {
   bool first;  // out is empty so far
 };
 
-template <class T, bool TAIL>
-CYNOSURE_INLINE Vec<T> get(const T* p, int tail) {
-  if constexpr (TAIL)
-    return load_first<T>(p, tail);
-  else
-    return load<T>(p);
-}
-
-template <class T, bool TAIL>
-CYNOSURE_INLINE void put(T* p, Vec<T> v, int tail) {
-  if constexpr (TAIL)
-    store_first<T>(p, v, tail);
-  else
-    store<T>(p, v);
-}
-
-// out[k] += sum over edges of w (M x)[k]
-template <class T, int DIM_IN, int DIM_OUT, bool DIAGONAL, int VECTORS, bool TAIL>
-__attribute__((noinline)) void product_forward(const PathChunk<T>& p, int tail) {
-  const int d1 = DIM_IN ? DIM_IN : p.dim_in, d3 = DIM_OUT ? DIM_OUT : p.dim_out;
-  constexpr int n1 = DIM_IN ? DIM_IN : max_dim, n3 = DIM_OUT ? DIM_OUT : max_dim;
-  constexpr int width = lanes<T>;
-  Vec<T> sum[n3][VECTORS];
-  for (int k = 0; k < d3; ++k)
-    for (int v = 0; v < VECTORS; ++v)
-      sum[k][v] = p.first ? Vec<T>{} : get<T, TAIL>(p.out + k * p.channels + v * width, tail);
-  for (int e = 0; e < p.count; ++e) {
-    const T* x = p.x[e] + p.x_shift;
-    const T* m = p.matrix + e;
-    const T* w = p.weight + e * p.weight_row;
-    if constexpr (DIAGONAL) {
-      for (int v = 0; v < VECTORS; ++v) {
-        const Vec<T> scaled = m[0] * get<T, TAIL>(w + v * width, tail);
-        for (int k = 0; k < d3; ++k) sum[k][v] += scaled * get<T, TAIL>(x + k * p.channels + v * width, tail);
-      }
-    } else if constexpr (DIM_IN < DIM_OUT) {
-      Vec<T> weighted[n1][VECTORS];
-      for (int i = 0; i < d1; ++i)
-        for (int v = 0; v < VECTORS; ++v)
-          weighted[i][v] = get<T, TAIL>(w + v * width, tail) * get<T, TAIL>(x + i * p.channels + v * width, tail);
-      for (int k = 0; k < d3; ++k)
-        for (int i = 0; i < d1; ++i)
-          for (int v = 0; v < VECTORS; ++v) sum[k][v] += m[(k * d1 + i) * chunk] * weighted[i][v];
+// M of one path, lanes being edges: element (k, m) is the sum over n of C[m, n, k] Y[n]. Returns how many there are.
+template <class T, class SHAPE>
+__attribute__((noinline)) int contract_path(const Terms<T>& terms, const Path& path, int dim_in, const T* harmonics,
+                                            T* matrix, int vectors) {
+  const int cells = SHAPE::DIAGONAL ? 1 : dim_in * path.dim_out;
+  for (int v = 0; v < vectors; ++v) {
+    T* to = matrix + long(path.entry) * chunk + v * lanes<T>;
+    if constexpr (SHAPE::EDGE > 0 && !SHAPE::DIAGONAL) {
+      const T* values = terms.number_value + terms.number[path.term];
+      Vec<T> y[SHAPE::EDGE];
+      each<SHAPE::EDGE>(0, [&](auto n) CYNOSURE_INLINED {
+        y[n] = load<T>(harmonics + (path.edge_offset + n) * chunk + v * lanes<T>);
+      });
+      each<SHAPE::OUT>(0, [&](auto k) CYNOSURE_INLINED {
+        each<SHAPE::IN>(0, [&](auto m) CYNOSURE_INLINED {
+          if (!SHAPE::has(k, m)) return;
+          Vec<T> sum{};
+          each<SHAPE::EDGE>(0, [&](auto n) CYNOSURE_INLINED {
+            constexpr int t = SHAPE::template term<decltype(n)::value, decltype(k)::value, decltype(m)::value>;
+            if constexpr (t >= 0) sum += values[t] * y[n];
+          });
+          store<T>(to + (k * SHAPE::IN + m) * chunk, sum);
+        });
+      });
     } else {
-      Vec<T> in[n1][VECTORS];
-      for (int i = 0; i < d1; ++i)
-        for (int v = 0; v < VECTORS; ++v) in[i][v] = get<T, TAIL>(x + i * p.channels + v * width, tail);
-      for (int k = 0; k < d3; ++k)
-        for (int v = 0; v < VECTORS; ++v) {
-          Vec<T> turned = m[k * d1 * chunk] * in[0][v];
-          for (int i = 1; i < d1; ++i) turned += m[(k * d1 + i) * chunk] * in[i][v];
-          sum[k][v] += get<T, TAIL>(w + v * width, tail) * turned;
-        }
+      for (int cell = 0; cell < cells; ++cell) {
+        Vec<T> sum{};
+        for (int t = terms.first[path.entry + cell]; t < terms.first[path.entry + cell + 1]; ++t)
+          sum += terms.value[t] * load<T>(harmonics + terms.component[t] * chunk + v * lanes<T>);
+        store<T>(to + cell * chunk, sum);
+      }
     }
   }
-  for (int k = 0; k < d3; ++k)
-    for (int v = 0; v < VECTORS; ++v) put<T, TAIL>(p.out + k * p.channels + v * width, sum[k][v], tail);
+  return cells;
+}
+
+// out[k] += w (M x)[k] for one edge.
+template <class T, class SHAPE, int VECTORS, bool TAIL>
+CYNOSURE_INLINE void edge_forward(const PathChunk<T>& p, int e, Vec<T> (&weight)[VECTORS], Vec<T> (*sum)[VECTORS],
+                                  int tail) {
+  constexpr int N1 = SHAPE::IN, N3 = SHAPE::OUT, width = lanes<T>;
+  const int d1 = N1 ? N1 : p.dim_in, d3 = N3 ? N3 : p.dim_out;
+  const long row = p.channels;
+  const T* x = p.x[e] + p.x_shift;
+  const T* m = p.matrix + e;
+  if constexpr (SHAPE::DIAGONAL) {
+    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { weight[v] *= m[0]; });
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+        sum[k][v] += weight[v] * get<T, TAIL>(x + k * row + v * width, tail);
+      });
+    });
+  } else {
+    // The weights multiply the shorter side.
+    constexpr bool weigh_in = N1 && N3 && N1 < N3;
+    Vec<T> in[SHAPE::n1][VECTORS];
+    each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+        in[i][v] = kept(get<T, TAIL>(x + i * row + v * width, tail));
+        if constexpr (weigh_in) in[i][v] *= weight[v];
+      });
+    });
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      Vec<T> turned[VECTORS] = {};
+      each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+        if (!SHAPE::has(k, i)) return;
+        const T turn = m[(k * d1 + i) * chunk];
+        each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+          if constexpr (weigh_in)
+            sum[k][v] += turn * in[i][v];
+          else
+            turned[v] += turn * in[i][v];
+        });
+      });
+      if constexpr (!weigh_in)
+        each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { sum[k][v] += weight[v] * turned[v]; });
+    });
+  }
+}
+
+// The same for all edges of a chunk, with weights from where they are kept or, with MIX, mixed in registers.
+template <class T, class SHAPE, int VECTORS, bool TAIL, bool MIX>
+__attribute__((noinline)) void product_forward(const PathChunk<T>& p, const Mixing<T>& mixing, int tail) {
+  constexpr int N3 = SHAPE::OUT, width = lanes<T>;
+  const int d3 = N3 ? N3 : p.dim_out;
+  Vec<T> sum[SHAPE::n3][VECTORS];
+  const auto over_out = [&](auto&& f) CYNOSURE_INLINED {
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { f(sum[k][v], p.out + k * p.channels + v * width); });
+    });
+  };
+  over_out([&](Vec<T>& to, const T* from) CYNOSURE_INLINED { to = p.first ? Vec<T>{} : get<T, TAIL>(from, tail); });
+  int e = 0;
+  if constexpr (MIX)
+    for (; e + mixed_edges <= p.count; e += mixed_edges) {
+      Vec<T> weight[mixed_edges][VECTORS];
+      mix_edges<T, mixed_edges, VECTORS, TAIL>(mixing, e, weight, tail);
+      each<N3 ? mixed_edges : 0>(mixed_edges, [&](auto i) CYNOSURE_INLINED {
+        edge_forward<T, SHAPE, VECTORS, TAIL>(p, e + i, weight[i], sum, tail);
+      });
+    }
+  for (; e < p.count; ++e) {
+    Vec<T> weight[1][VECTORS];
+    if constexpr (MIX)
+      mix_edges<T, 1, VECTORS, TAIL>(mixing, e, weight, tail);
+    else
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+        weight[0][v] = get<T, TAIL>(p.weight + e * p.weight_row + v * width, tail);
+      });
+    edge_forward<T, SHAPE, VECTORS, TAIL>(p, e, weight[0], sum, tail);
+  }
+  over_out([&](const Vec<T>& from, T* to) CYNOSURE_INLINED { put<T, TAIL>(to, from, tail); });
 }
 
 // One block of x with all its paths, and the edges of one chunk.
@@ -106,255 +159,80 @@ struct GroupChunk {
   const T* g;  // the receiver's whole row, at this channel
   const Path* paths;
   int num_paths;
+  bool need_x;
 };
 
-// For each path, with h = M^T g:  gx[m] += w h[m]  and  gweight = sum_m x[m] h[m]. The sums over paths stay in
-// registers; the number of components that leave a path only bounds a loop.
-template <class T, int DIM_IN, int VECTORS, bool TAIL, bool NEED_X>
-__attribute__((noinline)) void product_backward(const GroupChunk<T>& p, int tail) {
-  const int d1 = DIM_IN ? DIM_IN : p.dim_in;
-  constexpr int n1 = DIM_IN ? DIM_IN : max_dim;
-  constexpr int width = lanes<T>;
+// With h = M^T g for one path and one edge:  gx[m] += w h[m]  and  gweight = sum_m x[m] h[m].
+template <class T, class SHAPE, int VECTORS, bool TAIL>
+CYNOSURE_INLINE void path_backward(const GroupChunk<T>& p, const Path& path, const T* x, const T* m, const T* w, T* gw,
+                                   Vec<T> (*gx)[VECTORS], int tail) {
+  constexpr int N1 = SHAPE::IN, N3 = SHAPE::OUT, width = lanes<T>;
+  const int d1 = N1 ? N1 : p.dim_in, d3 = N3 ? N3 : path.dim_out;
+  const long row = p.channels;
+  const T* g = p.g + path.out_offset;
+  loads_begin();
+  Vec<T> turned[SHAPE::n1][VECTORS];
+  if constexpr (SHAPE::DIAGONAL) {
+    each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+        turned[i][v] = m[0] * get<T, TAIL>(g + i * row + v * width, tail);
+      });
+    });
+  } else {
+    each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { turned[i][v] = Vec<T>{}; });
+    });
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      Vec<T> of_out[VECTORS];
+      each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { of_out[v] = kept(get<T, TAIL>(g + k * row + v * width, tail)); });
+      each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+        if (!SHAPE::has(k, i)) return;
+        const T turn = m[(k * d1 + i) * chunk];
+        each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED { turned[i][v] += turn * of_out[v]; });
+      });
+    });
+  }
+  each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+    Vec<T> gweight{};
+    each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+      gweight += turned[i][v] * get<T, TAIL>(x + i * row + v * width, tail);
+    });
+    put<T, TAIL>(gw + v * width, gweight, tail);
+  });
+  if (p.need_x)
+    each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+      const Vec<T> weight = kept(get<T, TAIL>(w + v * width, tail));
+      each<N1>(d1, [&](auto i) CYNOSURE_INLINED { gx[i][v] += weight * turned[i][v]; });
+    });
+}
+
+// The sums over a group's paths stay in registers.
+template <class T, int DIM_IN, int VECTORS, bool TAIL>
+__attribute__((noinline)) void product_backward(const GroupChunk<T>& group, int tail) {
+  const GroupChunk<T> p = group;  // (A copy: no store can change it.)
+  constexpr int n1 = DIM_IN ? DIM_IN : max_dim, width = lanes<T>;
   for (int e = 0; e < p.count; ++e) {
     const T* x = p.x[e] + p.x_shift;
     const T* w = p.weight + e * p.weight_row;
     T* gw = p.gweight + e * p.weight_row;
     Vec<T> gx[n1][VECTORS];
-    if constexpr (NEED_X)
-      for (int i = 0; i < d1; ++i)
-        for (int v = 0; v < VECTORS; ++v)
-          gx[i][v] = get<T, TAIL>(p.gx[e] + p.x_shift + i * p.channels + v * width, tail);
+    const auto over_gx = [&](auto&& f) CYNOSURE_INLINED {
+      if (p.need_x)
+        each<DIM_IN>(p.dim_in, [&](auto i) CYNOSURE_INLINED {
+          each<VECTORS>(0, [&](auto v) CYNOSURE_INLINED {
+            f(gx[i][v], p.gx[e] + p.x_shift + i * p.channels + v * width);
+          });
+        });
+    };
+    over_gx([&](Vec<T>& sum, const T* from) CYNOSURE_INLINED { sum = get<T, TAIL>(from, tail); });
     for (int q = 0; q < p.num_paths; ++q, w += p.channels, gw += p.channels) {
       const Path& path = p.paths[q];
       const T* m = p.matrix + long(path.entry) * chunk + e;
-      const T* g = p.g + path.out_offset;
-      Vec<T> turned[n1][VECTORS];
-      if (path.diagonal) {
-        for (int i = 0; i < d1; ++i)
-          for (int v = 0; v < VECTORS; ++v)
-            turned[i][v] = m[0] * get<T, TAIL>(g + i * p.channels + v * width, tail);
-      } else {
-        for (int i = 0; i < d1; ++i)
-          for (int v = 0; v < VECTORS; ++v) turned[i][v] = m[i * chunk] * get<T, TAIL>(g + v * width, tail);
-        for (int k = 1; k < path.dim_out; ++k) {
-          m += d1 * chunk;
-          g += p.channels;
-          Vec<T> row[VECTORS];
-          for (int v = 0; v < VECTORS; ++v) row[v] = get<T, TAIL>(g + v * width, tail);
-          for (int i = 0; i < d1; ++i)
-            for (int v = 0; v < VECTORS; ++v) turned[i][v] += m[i * chunk] * row[v];
-        }
-      }
-      Vec<T> gweight[VECTORS];
-      for (int v = 0; v < VECTORS; ++v) {
-        gweight[v] = turned[0][v] * get<T, TAIL>(x + v * width, tail);
-        for (int i = 1; i < d1; ++i)
-          gweight[v] += turned[i][v] * get<T, TAIL>(x + i * p.channels + v * width, tail);
-        put<T, TAIL>(gw + v * width, gweight[v], tail);
-        if constexpr (NEED_X) {
-          const Vec<T> weight = get<T, TAIL>(w + v * width, tail);
-          for (int i = 0; i < d1; ++i) gx[i][v] += weight * turned[i][v];
-        }
-      }
+      with_shape<DIM_IN>(path, [&]<class SHAPE>() CYNOSURE_INLINED {
+        path_backward<T, SHAPE, VECTORS, TAIL>(p, path, x, m, w, gw, gx, tail);
+      });
     }
-    if constexpr (NEED_X)
-      for (int i = 0; i < d1; ++i)
-        for (int v = 0; v < VECTORS; ++v)
-          put<T, TAIL>(p.gx[e] + p.x_shift + i * p.channels + v * width, gx[i][v], tail);
-  }
-}
-
-// of_harmonics[edge][n], lane by lane, += sum over k, m, channels of C[m, n, k] w g[k] x[m]
-//
-// The outer product w g (x) x is summed over channels first and contracted after: C does not know the channel.
-template <class T, int DIM_IN, int DIM_OUT, bool DIAGONAL>
-__attribute__((noinline)) void product_harmonics(const PathChunk<T>& p, const Terms<T>& terms, const Path& path,
-                                                 T* of_harmonics, long row) {
-  const int d1 = DIM_IN ? DIM_IN : p.dim_in, d3 = DIM_OUT ? DIM_OUT : p.dim_out;
-  constexpr int n1 = DIM_IN ? DIM_IN : max_dim, n3 = DIM_OUT ? DIM_OUT : max_dim;
-  constexpr int width = lanes<T>;
-  // (A lambda for the body of the two channel loops would be shorter, but its captures take sums out of registers.)
-  for (int e = 0; e < p.count; ++e) {
-    const T* x = p.x[e] + p.x_shift;
-    const T* w = p.weight + e * p.weight_row;
-    Vec<T> sum[DIAGONAL ? 1 : n3][DIAGONAL ? 1 : n1];
-    for (int k = 0; k < (DIAGONAL ? 1 : d3); ++k)
-      for (int i = 0; i < (DIAGONAL ? 1 : d1); ++i) sum[k][i] = Vec<T>{};
-    long c = 0;
-    for (; c + width <= p.channels; c += width) {
-      const Vec<T> weight = load<T>(w + c);
-      for (int k = 0; k < d3; ++k) {
-        const Vec<T> weighted = weight * load<T>(p.g + k * p.channels + c);
-        if constexpr (DIAGONAL)
-          sum[0][0] += weighted * load<T>(x + k * p.channels + c);
-        else
-          for (int i = 0; i < d1; ++i) sum[k][i] += weighted * load<T>(x + i * p.channels + c);
-      }
-    }
-    if (c < p.channels) {
-      const int tail = int(p.channels - c);
-      const Vec<T> weight = load_first<T>(w + c, tail);
-      for (int k = 0; k < d3; ++k) {
-        const Vec<T> weighted = weight * load_first<T>(p.g + k * p.channels + c, tail);
-        if constexpr (DIAGONAL)
-          sum[0][0] += weighted * load_first<T>(x + k * p.channels + c, tail);
-        else
-          for (int i = 0; i < d1; ++i) sum[k][i] += weighted * load_first<T>(x + i * p.channels + c, tail);
-      }
-    }
-    Vec<T> outer[DIAGONAL ? 1 : n3 * n1];
-    for (int k = 0; k < (DIAGONAL ? 1 : d3); ++k)
-      for (int i = 0; i < (DIAGONAL ? 1 : d1); ++i) outer[k * d1 + i] = sum[k][i];
-    T* to = of_harmonics + e * row;
-    const int32_t* number = terms.number + path.term;
-    for (int n = 0, t = number[0]; n < path.dim_edge; ++n, to += width) {
-      Vec<T> total = load<T>(to);
-      for (const int end = number[n + 1]; t < end; ++t) total += terms.number_value[t] * outer[terms.element[t]];
-      store<T>(to, total);
-    }
-  }
-}
-
-// What a second derivative works on besides: the direction u, in the same places as what it belongs to.
-template <class T>
-struct Direction {
-  const T* const* x;  // [edge] rows of u_x
-  const T* matrix;    // M of u_Y
-  const T* weight;    // u_R W
-};
-
-// out[k] += sum over edges of w (M u_x + M_u x)[k] + w_u (M x)[k], the derivative of out along u
-template <class T, int DIM_IN, int DIM_OUT, bool DIAGONAL, bool TAIL>
-__attribute__((noinline)) void product_along(const PathChunk<T>& p, const Direction<T>& u, int tail) {
-  const int d1 = DIM_IN ? DIM_IN : p.dim_in, d3 = DIM_OUT ? DIM_OUT : p.dim_out;
-  constexpr int n1 = DIM_IN ? DIM_IN : max_dim, n3 = DIM_OUT ? DIM_OUT : max_dim;
-  Vec<T> sum[n3];
-  for (int k = 0; k < d3; ++k) sum[k] = p.first ? Vec<T>{} : get<T, TAIL>(p.out + k * p.channels, tail);
-  for (int e = 0; e < p.count; ++e) {
-    const T *x = p.x[e] + p.x_shift, *ux = u.x[e] + p.x_shift;
-    const T *m = p.matrix + e, *um = u.matrix + e;
-    const Vec<T> weight = get<T, TAIL>(p.weight + e * p.weight_row, tail);
-    const Vec<T> uweight = get<T, TAIL>(u.weight + e * p.weight_row, tail);
-    if constexpr (DIAGONAL) {
-      const Vec<T> of_x = um[0] * weight + m[0] * uweight, of_ux = m[0] * weight;
-      for (int k = 0; k < d3; ++k)
-        sum[k] += of_x * get<T, TAIL>(x + k * p.channels, tail) + of_ux * get<T, TAIL>(ux + k * p.channels, tail);
-    } else {
-      Vec<T> in[n1], uin[n1];
-      for (int i = 0; i < d1; ++i) {
-        in[i] = get<T, TAIL>(x + i * p.channels, tail);
-        uin[i] = get<T, TAIL>(ux + i * p.channels, tail);
-      }
-      for (int k = 0; k < d3; ++k) {
-        Vec<T> turned = m[k * d1 * chunk] * in[0];
-        Vec<T> along = m[k * d1 * chunk] * uin[0] + um[k * d1 * chunk] * in[0];
-        for (int i = 1; i < d1; ++i) {
-          turned += m[(k * d1 + i) * chunk] * in[i];
-          along += m[(k * d1 + i) * chunk] * uin[i];
-          along += um[(k * d1 + i) * chunk] * in[i];
-        }
-        sum[k] += weight * along + uweight * turned;
-      }
-    }
-  }
-  for (int k = 0; k < d3; ++k) put<T, TAIL>(p.out + k * p.channels, sum[k], tail);
-}
-
-// With h = M^T g and h_u = M_u^T g, for each path:
-//   gx[m] += w h_u[m] + w_u h[m],  gweight = sum_m u_x[m] h[m] + x[m] h_u[m],  ugweight = sum_m x[m] h[m]
-template <class T, int DIM_IN, bool TAIL>
-__attribute__((noinline)) void product_backward_along(const GroupChunk<T>& p, const Direction<T>& u, T* ugweight,
-                                                      bool need_x, int tail) {
-  const int d1 = DIM_IN ? DIM_IN : p.dim_in;
-  constexpr int n1 = DIM_IN ? DIM_IN : max_dim;
-  for (int e = 0; e < p.count; ++e) {
-    const T *x = p.x[e] + p.x_shift, *ux = u.x[e] + p.x_shift;
-    const T *w = p.weight + e * p.weight_row, *uw = u.weight + e * p.weight_row;
-    T *gw = p.gweight + e * p.weight_row, *ugw = ugweight + e * p.weight_row;
-    Vec<T> gx[n1];
-    for (int i = 0; i < d1; ++i)
-      gx[i] = need_x ? get<T, TAIL>(p.gx[e] + p.x_shift + i * p.channels, tail) : Vec<T>{};
-    for (int q = 0; q < p.num_paths; ++q, w += p.channels, uw += p.channels, gw += p.channels, ugw += p.channels) {
-      const Path& path = p.paths[q];
-      const T *m = p.matrix + long(path.entry) * chunk + e, *um = u.matrix + long(path.entry) * chunk + e;
-      const T* g = p.g + path.out_offset;
-      Vec<T> turned[n1], uturned[n1];
-      if (path.diagonal) {
-        for (int i = 0; i < d1; ++i) {
-          const Vec<T> row = get<T, TAIL>(g + i * p.channels, tail);
-          turned[i] = m[0] * row;
-          uturned[i] = um[0] * row;
-        }
-      } else {
-        for (int i = 0; i < d1; ++i) turned[i] = uturned[i] = Vec<T>{};
-        for (int k = 0; k < path.dim_out; ++k, m += d1 * chunk, um += d1 * chunk, g += p.channels) {
-          const Vec<T> row = get<T, TAIL>(g, tail);
-          for (int i = 0; i < d1; ++i) {
-            turned[i] += m[i * chunk] * row;
-            uturned[i] += um[i * chunk] * row;
-          }
-        }
-      }
-      const Vec<T> weight = get<T, TAIL>(w, tail), uweight = get<T, TAIL>(uw, tail);
-      Vec<T> gweight{}, of_direction{};
-      for (int i = 0; i < d1; ++i) {
-        const Vec<T> in = get<T, TAIL>(x + i * p.channels, tail);
-        gweight += turned[i] * get<T, TAIL>(ux + i * p.channels, tail);
-        gweight += uturned[i] * in;
-        of_direction += turned[i] * in;
-        gx[i] += weight * uturned[i];
-        gx[i] += uweight * turned[i];
-      }
-      put<T, TAIL>(gw, gweight, tail);
-      put<T, TAIL>(ugw, of_direction, tail);
-    }
-    if (need_x)
-      for (int i = 0; i < d1; ++i) put<T, TAIL>(p.gx[e] + p.x_shift + i * p.channels, gx[i], tail);
-  }
-}
-
-// Calls f.operator()<DIM_IN, DIM_OUT, DIAGONAL>() with the sizes of a path as constants where they are common,
-// and with zeros (sizes known at run time) where they are not.
-template <class F>
-CYNOSURE_INLINE void with_dims(int dim_in, int dim_out, bool diagonal, F&& f) {
-  if (diagonal) {
-    switch (dim_in) {
-      case 1: return f.template operator()<1, 1, true>();
-      case 3: return f.template operator()<3, 3, true>();
-      case 5: return f.template operator()<5, 5, true>();
-      case 7: return f.template operator()<7, 7, true>();
-      default: return f.template operator()<0, 0, true>();
-    }
-  }
-  if (dim_in > 7 || dim_out > 7) return f.template operator()<0, 0, false>();
-  switch (dim_in * 8 + dim_out) {
-    case 8 + 3: return f.template operator()<1, 3, false>();
-    case 8 + 5: return f.template operator()<1, 5, false>();
-    case 8 + 7: return f.template operator()<1, 7, false>();
-    case 24 + 1: return f.template operator()<3, 1, false>();
-    case 24 + 3: return f.template operator()<3, 3, false>();
-    case 24 + 5: return f.template operator()<3, 5, false>();
-    case 24 + 7: return f.template operator()<3, 7, false>();
-    case 40 + 1: return f.template operator()<5, 1, false>();
-    case 40 + 3: return f.template operator()<5, 3, false>();
-    case 40 + 5: return f.template operator()<5, 5, false>();
-    case 40 + 7: return f.template operator()<5, 7, false>();
-    case 56 + 1: return f.template operator()<7, 1, false>();
-    case 56 + 3: return f.template operator()<7, 3, false>();
-    case 56 + 5: return f.template operator()<7, 5, false>();
-    case 56 + 7: return f.template operator()<7, 7, false>();
-    default: return f.template operator()<0, 0, false>();
-  }
-}
-
-template <class F>
-CYNOSURE_INLINE void with_dim(int dim, F&& f) {
-  switch (dim) {
-    case 1: return f.template operator()<1>();
-    case 3: return f.template operator()<3>();
-    case 5: return f.template operator()<5>();
-    case 7: return f.template operator()<7>();
-    default: return f.template operator()<0>();
+    over_gx([&](const Vec<T>& sum, T* to) CYNOSURE_INLINED { put<T, TAIL>(to, sum, tail); });
   }
 }
 

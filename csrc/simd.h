@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -22,8 +23,29 @@
 #endif
 
 #define CYNOSURE_INLINE inline __attribute__((always_inline))
+// The same for a lambda, after its parameters.
+#define CYNOSURE_INLINED __attribute__((always_inline))
 
 namespace cynosure::CYNOSURE_ISA {
+
+// A number in a type, so that an unrolled loop's index is a constant of its body.
+template <int I>
+struct Index {
+  static constexpr int value = I;
+  CYNOSURE_INLINE constexpr operator int() const { return I; }
+};
+
+// f(0) ... f(n - 1); with N > 0 (n is not looked at) unrolled, so that arrays that f indexes become registers. Bodies
+// are lambdas with the attribute CYNOSURE_INLINED: without it their captures stay in memory.
+template <int N, class F>
+CYNOSURE_INLINE void each([[maybe_unused]] int n, F&& f) {
+  if constexpr (N > 0)
+    [&]<int... I>(std::integer_sequence<int, I...>) CYNOSURE_INLINED {
+      (f(Index<I>{}), ...);
+    }(std::make_integer_sequence<int, N>{});
+  else
+    for (int i = 0; i < n; ++i) f(i);
+}
 
 template <class T>
 struct VectorOf {
@@ -75,14 +97,73 @@ CYNOSURE_INLINE void store_first(T* p, Vec<T> v, int n) {
 #endif
 }
 
-template <class T>
-CYNOSURE_INLINE T sum_of_lanes(Vec<T> v) {
-  // Halves, not a running sum: the order is the same at every call, and the compiler sees shuffles.
-  T part[lanes<T>];
-  std::memcpy(part, &v, sizeof v);
-  for (int width = lanes<T> / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) part[i] += part[i + width];
-  return part[0];
+// A whole vector, or its first lanes.
+template <class T, bool TAIL>
+CYNOSURE_INLINE Vec<T> get(const T* p, int tail) {
+  if constexpr (TAIL)
+    return load_first<T>(p, tail);
+  else
+    return load<T>(p);
+}
+
+template <class T, bool TAIL>
+CYNOSURE_INLINE void put(T* p, Vec<T> v, int tail) {
+  if constexpr (TAIL)
+    store_first<T>(p, v, tail);
+  else
+    store<T>(p, v);
+}
+
+// A vector that is used several times: stays in its register. (GCC would rather read it again from where it came from,
+// an operand in memory of each use; loads are as dear as multiply-adds.)
+template <class V>
+CYNOSURE_INLINE V kept(V v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+  return v;
+}
+
+// Loads that follow stay behind. (GCC would rather do those that all branches have in common before it branches, for
+// which there are no registers.)
+CYNOSURE_INLINE void loads_begin() { asm volatile("" : : : "memory"); }
+
+// The even lanes of a, then those of b; and the odd ones.
+template <class V, int... I>
+CYNOSURE_INLINE V even_lanes(V a, V b, std::integer_sequence<int, I...>) {
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, 2 * I...);
+#else
+  typedef decltype(a < b) Mask;
+  return __builtin_shuffle(a, b, Mask{2 * I...});
+#endif
+}
+
+template <class V, int... I>
+CYNOSURE_INLINE V odd_lanes(V a, V b, std::integer_sequence<int, I...>) {
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, 2 * I + 1 ...);
+#else
+  typedef decltype(a < b) Mask;
+  return __builtin_shuffle(a, b, Mask{2 * I + 1 ...});
+#endif
+}
+
+// Lane i of the result is the sum of the lanes of v[i], in pairs, not one after the other: the same at every call.
+template <class T, int COUNT = lanes<T>>
+CYNOSURE_INLINE Vec<T> sums_of_lanes(const Vec<T>* v) {
+  if constexpr (COUNT == 1) {
+    return v[0];
+  } else {
+    constexpr std::make_integer_sequence<int, lanes<T>> all{};
+    Vec<T> pairs[COUNT / 2];
+    each<COUNT / 2>(0, [&](auto i) CYNOSURE_INLINED {
+      pairs[i] = even_lanes(v[2 * i], v[2 * i + 1], all) + odd_lanes(v[2 * i], v[2 * i + 1], all);
+    });
+    return sums_of_lanes<T, COUNT / 2>(pairs);
+  }
 }
 
 }  // namespace cynosure::CYNOSURE_ISA

@@ -5,14 +5,27 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from cynosure.kernels import core
 from cynosure.kernels.paths import PathTable
 from cynosure.o3 import clebsch_gordan
 
 # The largest degree that the core's loops hold (csrc/product.h, max_dim).
 MAX_DEGREE = 10
-# Clebsch-Gordan numbers below this are rounding of zeros; the smallest true one of degree ≤ 10 is far above.
-_ZERO = 1e-13
+
+
+def couples(l_in: int, l_edge: int, l_out: int) -> np.ndarray:
+    """Where the Clebsch-Gordan tensor [m_in, m_edge, m_out] may be nonzero, by the selection rule of the real basis.
+
+    With m = -l ... l and sines at m < 0: the |m| add up or subtract to one another, and the number of sines has the
+    parity of l_in + l_edge + l_out. The core is compiled by the same rule (csrc/coupling.h), so that a few numbers
+    that are zero by accident stay in the lists.
+    """
+    m1, m2, m3 = np.meshgrid(*(np.arange(-l, l + 1) for l in (l_in, l_edge, l_out)), indexing="ij")
+    a, b, c = abs(m1), abs(m2), abs(m3)
+    sines = (m1 < 0).astype(int) + (m2 < 0) + (m3 < 0)
+    return ((a + b == c) | (a - b == c) | (b - a == c)) & ((sines + l_in + l_edge + l_out) % 2 == 0)
 
 
 @lru_cache(maxsize=1024)
@@ -46,19 +59,20 @@ def plan_of(key: str) -> Any:
             if degrees not in known:
                 known[degrees] = (len(first) - 1, len(number))
                 numbers = clebsch_gordan(ir_in.l, ir_edge.l, ir_out.l)  # [m, n, k]
+                nonzero = couples(ir_in.l, ir_edge.l, ir_out.l)
                 cells = (
                     [(0, 0)] if is_diagonal else [(k, m) for k in range(ir_out.dim) for m in range(ir_in.dim)]
                 )
                 for k, m in cells:
                     for n in range(ir_edge.dim):
-                        if abs(numbers[m, n, k]) > _ZERO:
+                        if nonzero[m, n, k]:
                             component.append(edge_offset + n)
                             value.append(float(numbers[m, n, k]))
                     first.append(len(value))
                 for n in range(ir_edge.dim):
                     number.append(len(element))
                     for cell, (k, m) in enumerate(cells):
-                        if abs(numbers[m, n, k]) > _ZERO:
+                        if nonzero[m, n, k]:
                             element.append(cell)
                             number_value.append(float(numbers[m, n, k]))
                 number.append(len(element))
