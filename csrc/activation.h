@@ -43,25 +43,26 @@ CYNOSURE_INLINE Vec<T> exponential(Vec<T> x) {
   }
 }
 
-// A scalar function and its derivative.
+// A scalar function with its first and second derivative.
 template <class T>
-struct ValueAndSlope {
-  Vec<T> value, slope;
+struct Activated {
+  Vec<T> value, slope, curvature;
 };
 
 template <class T>
-CYNOSURE_INLINE ValueAndSlope<T> activate(Function function, Vec<T> x) {
-  const Vec<T> zero{}, one = zero + T(1);
-  if (function == Function::identity) return {x, one};
+CYNOSURE_INLINE Activated<T> activate(Function function, Vec<T> x) {
+  const Vec<T> zero{}, one = zero + T(1), two = zero + T(2);
+  if (function == Function::identity) return {x, one, zero};
   if (function == Function::tanh) {
     // By exp(-2|x|), which cannot overflow.
     const Vec<T> small = exponential<T>((x < zero ? x : -x) * T(2));
     const Vec<T> size = (one - small) / (one + small), value = x < zero ? -size : size;
-    return {value, one - value * value};
+    const Vec<T> slope = one - value * value;
+    return {value, slope, -two * value * slope};
   }
-  const Vec<T> sigmoid = one / (one + exponential<T>(-x));
-  if (function == Function::sigmoid) return {sigmoid, sigmoid * (one - sigmoid)};
-  return {x * sigmoid, sigmoid * (one + x * (one - sigmoid))};  // silu
+  const Vec<T> sigmoid = one / (one + exponential<T>(-x)), slope = sigmoid * (one - sigmoid);
+  if (function == Function::sigmoid) return {sigmoid, slope, slope * (one - two * sigmoid)};
+  return {x * sigmoid, sigmoid + x * slope, slope * (two + x * (one - two * sigmoid))};  // silu
 }
 
 // f(first lane, lanes in use or 0 for all) over `count` numbers.
@@ -101,7 +102,7 @@ void gate_forward(const GateItem<T>& item, const T* in, T* out) {
 template <class T>
 void gate_backward(const GateItem<T>& item, const T* in, const T* g, T* gin) {
   over_lanes<T>(item.channels, [&](long c, int tail) __attribute__((always_inline)) {
-    const auto [value, slope] = activate<T>(item.function, load_lanes<T>(in + item.gate + c, tail));
+    const auto [value, slope, curvature] = activate<T>(item.function, load_lanes<T>(in + item.gate + c, tail));
     Vec<T> along{};
     if (item.scalar) {
       along = load_lanes<T>(g + item.out + c, tail);
@@ -114,6 +115,47 @@ void gate_backward(const GateItem<T>& item, const T* in, const T* g, T* gin) {
       }
     }
     store_lanes<T>(gin + item.gate + c, along * slope * item.factor, tail);
+  });
+}
+
+// The derivative of `gate_forward` along u, the direction of `in`.
+template <class T>
+void gate_along(const GateItem<T>& item, const T* in, const T* u, T* out) {
+  over_lanes<T>(item.channels, [&](long c, int tail) __attribute__((always_inline)) {
+    const auto [value, slope, curvature] = activate<T>(item.function, load_lanes<T>(in + item.gate + c, tail));
+    const Vec<T> turning = slope * load_lanes<T>(u + item.gate + c, tail) * item.factor;
+    if (item.scalar) return store_lanes<T>(out + item.out + c, turning, tail);
+    for (int m = 0; m < item.dim; ++m) {
+      const long shift = m * item.channels + c;
+      const Vec<T> of_in = value * item.factor * load_lanes<T>(u + item.in + shift, tail);
+      store_lanes<T>(out + item.out + shift, of_in + turning * load_lanes<T>(in + item.in + shift, tail), tail);
+    }
+  });
+}
+
+// Writes to `adjoint_in` the derivatives with respect to `in` of  <adjoint, gate_forward(in)> + <g, gate_along(in, u)>.
+template <class T>
+void gate_second(const GateItem<T>& item, const T* in, const T* u, const T* g, const T* adjoint, T* adjoint_in) {
+  over_lanes<T>(item.channels, [&](long c, int tail) __attribute__((always_inline)) {
+    const auto [value, slope, curvature] = activate<T>(item.function, load_lanes<T>(in + item.gate + c, tail));
+    const Vec<T> ugate = load_lanes<T>(u + item.gate + c, tail);
+    Vec<T> of_slope{}, of_curvature{};
+    if (item.scalar) {
+      of_slope = load_lanes<T>(adjoint + item.out + c, tail);
+      of_curvature = load_lanes<T>(g + item.out + c, tail);
+    } else {
+      for (int m = 0; m < item.dim; ++m) {
+        const long shift = m * item.channels + c;
+        const Vec<T> x = load_lanes<T>(in + item.in + shift, tail), ux = load_lanes<T>(u + item.in + shift, tail);
+        const Vec<T> a = load_lanes<T>(adjoint + item.out + shift, tail);
+        const Vec<T> b = load_lanes<T>(g + item.out + shift, tail);
+        of_slope += a * x + b * ux;
+        of_curvature += b * x;
+        store_lanes<T>(adjoint_in + item.in + shift, (a * value + b * slope * ugate) * item.factor, tail);
+      }
+    }
+    store_lanes<T>(adjoint_in + item.gate + c, (of_slope * slope + of_curvature * curvature * ugate) * item.factor,
+                   tail);
   });
 }
 

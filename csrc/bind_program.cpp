@@ -1,4 +1,5 @@
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
@@ -12,28 +13,27 @@ namespace nb = nanobind;
 namespace cynosure {
 namespace {
 
-std::unique_ptr<NetworkBase> make(bool single, int lmax, int num_species) {
-  if (single) return std::make_unique<Network<float>>(lmax, num_species);
-  return std::make_unique<Network<double>>(lmax, num_species);
+std::unique_ptr<NetworkBase> make(bool single, int lmax, int num_species, Address weights, int64_t num_weights) {
+  if (single) return std::make_unique<Network<float>>(lmax, num_species, at<float>(weights), num_weights);
+  return std::make_unique<Network<double>>(lmax, num_species, at<double>(weights), num_weights);
 }
 
 using Arrays = NetworkBase::Arrays;
-using Weights = std::vector<uintptr_t>;
+// The numbers and the weights of each of: a map, the map turned round, the same for adjoints.
+using Maps = std::vector<std::pair<Integers, Addresses>>;
+
+TermList terms(const Maps& maps, size_t which) { return {maps.at(which).first, maps.at(which).second}; }
 
 void embed(NetworkBase& network, const Arrays& arrays, Address table) { network.embed(arrays, at<double>(table)); }
 
-void linear(NetworkBase& network, const Arrays& arrays, bool by_species, Integers terms, Weights weights,
-            Integers transposed_terms, Weights transposed_weights) {
-  network.linear(arrays, by_species, {std::move(terms), std::move(weights)},
-                 {std::move(transposed_terms), std::move(transposed_weights)});
+void linear(NetworkBase& network, const Arrays& arrays, bool by_species, const Maps& maps) {
+  network.linear(arrays, by_species, terms(maps, 0), terms(maps, 1), terms(maps, 2));
 }
 
 void convolve(NetworkBase& network, const Arrays& arrays, const Convolution& convolution, Address weight,
-              int intervals, int basis, double step, Integers terms, Weights weights, Integers transposed_terms,
-              Weights transposed_weights) {
-  network.convolve(arrays, convolution, at<double>(weight), intervals, basis, step,
-                   {std::move(terms), std::move(weights)},
-                   {std::move(transposed_terms), std::move(transposed_weights)});
+              int intervals, int basis, double step, const Maps& maps) {
+  network.convolve(arrays, convolution, at<double>(weight), intervals, basis, step, terms(maps, 0), terms(maps, 1),
+                   terms(maps, 2));
 }
 
 void run(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders, Address species,
@@ -41,6 +41,25 @@ void run(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, 
   nb::gil_scoped_release release;
   network.run(nodes, edges, at<int64_t>(receivers), at<int64_t>(senders), at<int64_t>(species), at<double>(vectors),
               at<void>(seed), at<void>(output), at<void>(forces), at<double>(virials), threads);
+}
+
+void train_first(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders,
+                 Address species, Address vectors, Address seed, Address memory, const Addresses& radial,
+                 const Addresses& slopes, Address output, Address gradient, int threads) {
+  nb::gil_scoped_release release;
+  network.train_first(nodes, edges, at<int64_t>(receivers), at<int64_t>(senders), at<int64_t>(species),
+                      at<double>(vectors), at<void>(seed), at<void>(memory), radial, slopes, at<void>(output),
+                      at<void>(gradient), threads);
+}
+
+void train_second(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders,
+                  Address species, Address memory, const Addresses& radial, const Addresses& slopes,
+                  Address of_output, Address of_gradient, Address of_weights, const Addresses& of_radial,
+                  const Addresses& of_slopes, int threads) {
+  nb::gil_scoped_release release;
+  network.train_second(nodes, edges, at<int64_t>(receivers), at<int64_t>(senders), at<int64_t>(species),
+                       at<void>(memory), radial, slopes, at<void>(of_output), at<void>(of_gradient),
+                       at<void>(of_weights), of_radial, of_slopes, threads);
 }
 
 }  // namespace
@@ -52,8 +71,12 @@ void bind_program(nb::module_& module) {
       .def("convolve", &convolve)
       .def("gate", &NetworkBase::gate)
       .def("finish", &NetworkBase::finish)
-      .def("run", &run);
-  module.def("network", &make, nb::arg("single"), nb::arg("lmax"), nb::arg("num_species"));
+      .def("run", &run)
+      .def("train_memory", &NetworkBase::train_memory)
+      .def("train_first", &train_first)
+      .def("train_second", &train_second);
+  module.def("network", &make, nb::arg("single"), nb::arg("lmax"), nb::arg("num_species"), nb::arg("weights") = 0,
+             nb::arg("num_weights") = 0);
 }
 
 }  // namespace cynosure

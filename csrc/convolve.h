@@ -298,11 +298,19 @@ void reduce(const ChunkWork<T>& work, const T* sums, long components, T* result,
   }
 }
 
-// The sums of a chunk for its radial functions, taken on to the distances by the slopes of the polynomials.
+// The sums of a chunk for its radial functions, taken on to the distances by their slopes.
 template <class T>
 void add_slopes(const ChunkWork<T>& work, const ConvolveInputs<T>& in, const T* sums, T* of_distances) {
   constexpr int width = lanes<T>;
   for (int e = 0; e < work.count; ++e) {
+    if (in.slopes) {
+      const T* slopes = in.slopes + work.edge[e] * in.basis;
+      Vec<T> total{};
+      for (long b = 0; b < in.basis; ++b) total += slopes[b] * load<T>(sums + (e * in.basis + b) * width);
+      Vec<T> part[width] = {total};
+      of_distances[work.edge[e]] += sums_of_lanes<T>(part)[0];
+      continue;
+    }
     T of_radial[max_terms];
     for (long b = 0; b < in.basis; b += width) {
       Vec<T> part[width];
@@ -358,13 +366,13 @@ __attribute__((noinline)) void radial_rows(int edges, long length, const T* w, l
 
 template <class T>
 void add_radial(const Plan<T>& plan, const Group& group, const ConvolveInputs<T>& in, const ChunkWork<T>& work,
-                T* of_radial) {
+                const T* gweight, T* of_radial) {
   constexpr int width = lanes<T>;
   const long length = long(group.num_paths) * group.channels, row = plan.num_weights, sums_row = in.basis * width;
   for (int s = 0; s < work.stretches; ++s) {
     const int count = work.stretch[s].count, first = work.stretch[s].first;
     const T* w = work.stretch[s].weight + group.weight_offset;
-    const T* gw = work.gweight + first * length;
+    const T* gw = gweight + first * length;
     T* sums = of_radial + first * sums_row;
     long b = 0;
     for (; b + 8 <= in.basis; b += 8) radial_rows<T, 8>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
@@ -494,7 +502,7 @@ void receive_backward(ChunkWork<T>& work, EdgeSums<T>& sums, const ConvolveInput
                                         sums.of_harmonics + path.edge_offset * width, long(plan.dim_edge) * width);
           });
         }
-      if (need_radial) add_radial<T>(plan, group, in, work, sums.of_radial);
+      if (need_radial) add_radial<T>(plan, group, in, work, work.gweight, sums.of_radial);
       if (gradients.weight)
         add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, of_weight);
     }
@@ -579,7 +587,7 @@ void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInpu
                                                     {ux, umatrix, uweight + c}, ugweight + c, tail);
               });
           });
-          if (gradients.radial) add_radial<T>(plan, group, in, work, of_radial);
+          if (gradients.radial) add_radial<T>(plan, group, in, work, work.gweight, of_radial);
           if (gradients.weight) {
             add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, sums.weight(me));
             add_weight<T>(plan, group, in.basis, work.count, uradial, ugweight, sums.weight(me));

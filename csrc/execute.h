@@ -26,33 +26,45 @@ constexpr int linear_nodes = 8 * tile_rows;
 template <class T>
 class Run {
  public:
-  Run(const Program<T>& program, const Edges& edges, const ProgramCall<T>& call, const Workspace<T>& space,
-      Halo<T>* halos)
+  Run(const Program<T>& program, const Edges& edges, const ProgramCall<T>& call, const TrainCall<T>& training,
+      const Workspace<T>& space, Halo<T>* halos, bool derivatives)
       : program_(program),
         edges_(edges),
         call_(call),
+        training_(training),
         space_(space),
         halos_(halos),
+        derivatives_(derivatives),
         me_(omp_get_thread_num()),
         team_(omp_get_num_threads()),
         mine_(receivers_of(edges, me_, team_)),
         species_start_(program.num_species + 1),
         message_(long(tile_nodes) * widest(&Plan<T>::dim_out)) {
     sort_by_species();
-    if (derivatives() && team_ > 1) halos_[me_].collect(edges, mine_, widest(&Plan<T>::dim_x));
+    if (derivatives_ && team_ > 1) halos_[me_].collect(edges, mine_, widest(&Plan<T>::dim_x));
   }
 
+  // Inference: everything that `call` asks for.
   void operator()() {
     geometry();
     meet();
     sort_by_distance();
     meet();
+    network();
+    if (!derivatives_) return;
+    meet();
+    node_results();
+  }
+
+ protected:
+  // Steps 2 to 4 up to the edge vectors.
+  void network() {
     for (int s = 0; s < program_.num_steps; ++s) {
       forward(program_.steps[s]);
       meet();
     }
     for (long i = mine_.begin; i < mine_.end; ++i) call_.output[i] = *row(program_.energy, i);
-    if (!derivatives()) return;
+    if (!derivatives_) return;
     meet();  // the derivative may lie where the energy was
     for (long i = mine_.begin; i < mine_.end; ++i) *row(program_.of_energy, i) = call_.seed[i];
     for (int s = program_.num_steps - 1; s >= 0; --s)
@@ -62,12 +74,7 @@ class Run {
       }
     meet();
     edge_derivatives();
-    meet();
-    node_results();
   }
-
- private:
-  bool derivatives() const { return call_.forces || call_.virials; }
 
   long widest(int32_t Plan<T>::*dim) const {
     long most = 1;
@@ -115,7 +122,7 @@ class Run {
     }
     harmonics_forward<T>(program_.lmax, true, range.end - range.begin, space_.vectors + 3 * range.begin,
                          space_.harmonics + dim * range.begin, 1);
-    if (!derivatives()) return;
+    if (!derivatives_) return;
     for (long e = range.begin; e < range.end; ++e) space_.of_distances[e] = T(0);
     for (long c = range.begin * dim; c < range.end * dim; ++c) space_.of_harmonics[c] = T(0);
   }
@@ -162,28 +169,43 @@ class Run {
     }
   }
 
-  void apply(const LinearMap<T>& map, bool by_species, const Array& in, const Array& out) {
-    const T* from[linear_nodes];
-    T* to[linear_nodes];
+  // f(species, count, nodes) over this thread's nodes, a few at a time, species by species if asked.
+  template <class F>
+  void over_nodes(bool by_species, F&& f) const {
+    long nodes[linear_nodes];
     for (int s = 0; s < (by_species ? program_.num_species : 1); ++s) {
       const long last = by_species ? species_start_[s + 1] : mine_.end - mine_.begin;
       for (long first = by_species ? species_start_[s] : 0; first < last; first += linear_nodes) {
         const int count = int(last - first < linear_nodes ? last - first : linear_nodes);
         for (int r = 0; r < count; ++r) {
-          const long place = mine_.begin + first + r, node = by_species ? space_.by_species[place] : place;
-          from[r] = row(in, node);
-          to[r] = row(out, node);
+          const long place = mine_.begin + first + r;
+          nodes[r] = by_species ? space_.by_species[place] : place;
         }
-        linear<T>(map, s, count, from, to);
+        f(s, count, nodes);
       }
     }
   }
 
+  void apply(const LinearMap<T>& map, bool by_species, const Array& in, const Array& out) {
+    const T* from[linear_nodes];
+    T* to[linear_nodes];
+    over_nodes(by_species, [&](int species, int count, const long* nodes) {
+      for (int r = 0; r < count; ++r) {
+        from[r] = row(in, nodes[r]);
+        to[r] = row(out, nodes[r]);
+      }
+      linear<T>(map, species, count, from, to);
+    });
+  }
+
   ConvolveInputs<T> inputs(const Step<T>& step) const {
+    if (training_.radial)
+      return {array(step.in), space_.harmonics, training_.radial[step.convolution], step.weight, step.basis, nullptr,
+              nullptr, training_.slopes[step.convolution]};
     return {array(step.in), space_.harmonics, nullptr, step.weight, step.basis, &step.intervals, space_.distances};
   }
 
-  // Messages go on to the linear map a few receivers at a time, and are never all there.
+  // Messages go on to the linear map a few receivers at a time, and are never all there but for training.
   void convolve(const Step<T>& step) {
     const ConvolveInputs<T> in = inputs(step);
     ChunkWork<T> work(step.plan, edges_, in);
@@ -192,7 +214,7 @@ class Run {
     for (long first = mine_.begin; first < mine_.end; first += tile_nodes) {
       const int count = int(mine_.end - first < tile_nodes ? mine_.end - first : tile_nodes);
       for (int r = 0; r < count; ++r) {
-        T* message = message_ + r * step.plan.dim_out;
+        T* message = step.message.dim ? row(step.message, first + r) : message_ + r * step.plan.dim_out;
         receive(work, in, first + r, message);
         from[r] = message;
         to[r] = row(step.out, first + r);
@@ -273,8 +295,10 @@ class Run {
   const Program<T>& program_;
   Edges edges_;
   const ProgramCall<T>& call_;
+  const TrainCall<T>& training_;
   const Workspace<T>& space_;
   Halo<T>* halos_;
+  const bool derivatives_;
   const int me_, team_;
   const Range mine_;
   Scratch<long> species_start_;
@@ -285,8 +309,9 @@ template <class T>
 void execute(const Program<T>& program, const Edges& edges, const ProgramCall<T>& call, const Workspace<T>& space,
              int threads) {
   Halo<T>* halos = new Halo<T>[threads];
+  const TrainCall<T> no_training{};
 #pragma omp parallel num_threads(threads) if (threads > 1)
-  Run<T>(program, edges, call, space, halos)();
+  Run<T>(program, edges, call, no_training, space, halos, call.forces || call.virials)();
   delete[] halos;
 }
 

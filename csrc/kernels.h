@@ -20,7 +20,12 @@ struct KernelsOf {
   void (*harmonics_backward)(int lmax, bool normalize, long count, const T* vectors, const T* gy, T* gv, int threads);
   void (*harmonics_second)(int lmax, bool normalize, long count, const T* vectors, const T* gy, const T* u, T* d_gy,
                            T* d_v, int threads);
+  // Of execute.h and train.h.
   void (*execute)(const Program<T>&, const Edges&, const ProgramCall<T>&, const Workspace<T>&, int threads);
+  void (*train_first)(const Program<T>&, const Edges&, const ProgramCall<T>&, const TrainCall<T>&, const Workspace<T>&,
+                      int threads);
+  void (*train_second)(const Program<T>&, const Edges&, const ProgramCall<T>&, const TrainCall<T>&, const Workspace<T>&,
+                       int threads);
   // GFLOP/s of independent multiply-adds on one core, for about this many seconds.
   double (*fma_peak)(double seconds);
 };

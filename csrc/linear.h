@@ -104,4 +104,70 @@ inline void linear(const LinearMap<T>& map, long species, long count, const T* c
   }
 }
 
+// --- The derivative with respect to W:  C[c][d] += sum over rows and components of in[r][m][c] g[r][m][d] -----------
+
+template <class T, int ROWS, int VECTORS>
+CYNOSURE_INLINE void outer_tile(const LinearTerm<T>& term, long count, const T* const* in, const T* const* g, long c,
+                                long d, T* result, int last) {
+  constexpr int width = lanes<T>;
+  Vec<T> sum[ROWS][VECTORS];
+  T* to = result + c * term.out_channels + d;
+  for (int r = 0; r < ROWS; ++r)
+    for (int v = 0; v < VECTORS; ++v) {
+      const T* old = to + r * term.out_channels + v * width;
+      sum[r][v] = last && v == VECTORS - 1 ? load_first<T>(old, last) : load<T>(old);
+    }
+  for (int m = 0; m < term.dim; ++m) {
+    const long from = term.in + long(m) * term.in_channels + c, by = term.out + long(m) * term.out_channels + d;
+    for (long i = 0; i < count; ++i) {
+      const T *a = in[i] + from, *b = g[i] + by;
+      Vec<T> row[VECTORS];
+      for (int v = 0; v < VECTORS; ++v)
+        row[v] = last && v == VECTORS - 1 ? load_first<T>(b + v * width, last) : load<T>(b + v * width);
+      for (int r = 0; r < ROWS; ++r)
+        for (int v = 0; v < VECTORS; ++v) sum[r][v] += a[r] * row[v];
+    }
+  }
+  for (int r = 0; r < ROWS; ++r)
+    for (int v = 0; v < VECTORS; ++v) {
+      T* place = to + r * term.out_channels + v * width;
+      if (last && v == VECTORS - 1)
+        store_first<T>(place, sum[r][v], last);
+      else
+        store<T>(place, sum[r][v]);
+    }
+}
+
+template <class T, int VECTORS>
+__attribute__((noinline)) void outer_panel(const LinearTerm<T>& term, long count, const T* const* in,
+                                           const T* const* g, long d, T* result, int last) {
+  long c = 0;
+  for (; c + tile_rows <= term.in_channels; c += tile_rows)
+    outer_tile<T, tile_rows, VECTORS>(term, count, in, g, c, d, result, last);
+  for (; c + 2 <= term.in_channels; c += 2) outer_tile<T, 2, VECTORS>(term, count, in, g, c, d, result, last);
+  if (c < term.in_channels) outer_tile<T, 1, VECTORS>(term, count, in, g, c, d, result, last);
+}
+
+// Adds to of_weight, which lies as the weights do, for `count` rows of one species.
+template <class T>
+inline void linear_outer(const LinearMap<T>& map, long species, long count, const T* const* in, const T* const* g,
+                         const T* weights, T* of_weights) {
+  constexpr int wide = tile_vectors * lanes<T>;
+  for (int t = 0; t < map.num_terms; ++t) {
+    const LinearTerm<T>& term = map.terms[t];
+    T* result = of_weights + (term.weight - weights) + species * term.species_stride;
+    for (long d = 0; d < term.out_channels; d += wide) {
+      const long left = term.out_channels - d;
+      const int vectors = left >= wide ? tile_vectors : int((left + lanes<T> - 1) / lanes<T>);
+      const int last = left >= wide ? 0 : int(left % lanes<T>);
+      switch (vectors) {
+        case 1: outer_panel<T, 1>(term, count, in, g, d, result, last); break;
+        case 2: outer_panel<T, 2>(term, count, in, g, d, result, last); break;
+        case 3: outer_panel<T, (tile_vectors > 2 ? 3 : 2)>(term, count, in, g, d, result, last); break;
+        default: outer_panel<T, tile_vectors>(term, count, in, g, d, result, last); break;
+      }
+    }
+  }
+}
+
 }  // namespace cynosure::CYNOSURE_ISA

@@ -15,6 +15,7 @@ void bind_program(nb::module_&);
 }
 
 NB_MODULE(_core, module) {
+  nb::set_leak_warnings(false);  // caches and tracebacks hold plans until the interpreter is gone
   module.doc() = "The compiled core: kernels over raw arrays. Use cynosure.kernels, which checks what goes in.";
   module.def("isa", [] { return std::string(cynosure::kernels().name); });
   module.def("isas", [] {

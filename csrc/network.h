@@ -20,6 +20,7 @@
 namespace cynosure {
 
 using Integers = std::vector<int32_t>;
+using Addresses = std::vector<uintptr_t>;
 
 // Memory that grows, aligned for vectors, and is never given back before the end. What it held is lost by growing.
 template <class T>
@@ -54,56 +55,76 @@ class Buffer {
 };
 
 // Terms of a linear map as they come from Python: six numbers each, in the order of LinearTerm up to `add`, and where
-// its float64 weights lie, [species (or 1), in_channels, out_channels].
+// its weights lie, [species (or 1), in_channels, out_channels]. Weights are float64 and copied; for training they are
+// numbers of the network's own precision, used where they are.
 struct TermList {
   Integers numbers;
-  std::vector<uintptr_t> weights;
+  Addresses weights;
 };
 
 class NetworkBase {
  public:
   virtual ~NetworkBase() = default;
-  // Eight numbers: offset and dim of in, out, of_in, of_out.
+  // Offset and dim of in, out, of_in, of_out; for training also of along_in, along_out, adjoint_in, adjoint_out, message
+  // and along_message.
   using Arrays = std::vector<int64_t>;
   virtual void embed(const Arrays&, const double* table) = 0;
-  virtual void linear(const Arrays&, bool by_species, const TermList& map, const TermList& transposed) = 0;
+  virtual void linear(const Arrays&, bool by_species, const TermList& map, const TermList& transposed,
+                      const TermList& adjoint) = 0;
   virtual void convolve(const Arrays&, const Convolution&, const double* weight, int intervals, int basis,
-                        double step, const TermList& map, const TermList& transposed) = 0;
+                        double step, const TermList& map, const TermList& transposed, const TermList& adjoint) = 0;
   // Seven numbers an item: is it a scalar's, the function, channels, dim, in, gate, out.
   virtual void gate(const Arrays&, const Integers& items, const std::vector<double>& factors) = 0;
   virtual void finish(int64_t arena, const std::vector<int64_t>& energy) = 0;
   virtual void run(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
                    const int64_t* species, const double* vectors, const void* seed, void* output, void* forces,
                    double* virials, int threads) = 0;
+
+  // Training, of a network made with `weights`. What the two passes share lies in `memory`, of so many numbers.
+  virtual int64_t train_memory(int64_t nodes, int64_t edges) const = 0;
+  virtual void train_first(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
+                           const int64_t* species, const double* vectors, const void* seed, void* memory,
+                           const Addresses& radial, const Addresses& slopes, void* output, void* gradient,
+                           int threads) = 0;
+  virtual void train_second(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
+                            const int64_t* species, void* memory, const Addresses& radial, const Addresses& slopes,
+                            const void* of_output, const void* of_gradient, void* of_weights,
+                            const Addresses& of_radial, const Addresses& of_slopes, int threads) = 0;
 };
 
 template <class T>
 class Network : public NetworkBase {
  public:
-  Network(int lmax, int num_species) : program_{nullptr, 0, lmax, num_species, 0, {}, {}} {}
+  // `weights`: for training, the first of `num_weights` numbers, those whose derivatives are taken.
+  Network(int lmax, int num_species, const T* weights, int64_t num_weights)
+      : program_{nullptr, 0, lmax, num_species, 0, {}, {}}, weights_(weights), num_weights_(num_weights) {}
 
   void embed(const Arrays& arrays, const double* table) override {
     Step<T>& step = add(Kind::embed, arrays);
     step.table = keep(table, int64_t(program_.num_species) * step.out.dim);
   }
 
-  void linear(const Arrays& arrays, bool by_species, const TermList& map, const TermList& transposed) override {
+  void linear(const Arrays& arrays, bool by_species, const TermList& map, const TermList& transposed,
+              const TermList& adjoint) override {
     Step<T>& step = add(Kind::linear, arrays);
     step.by_species = by_species;
     step.map = keep(map, by_species);
     step.transposed = keep(transposed, by_species);
+    step.adjoint_map = keep(adjoint, by_species);
   }
 
   void convolve(const Arrays& arrays, const Convolution& convolution, const double* weight, int intervals, int basis,
-                double step_size, const TermList& map, const TermList& transposed) override {
+                double step_size, const TermList& map, const TermList& transposed, const TermList& adjoint) override {
     Step<T>& step = add(Kind::convolve, arrays);
+    step.convolution = int32_t(convolutions_.size());
     convolutions_.push_back(convolution);
     step.plan = convolutions_.back().template plan<T>();
     step.weight = keep(weight, int64_t(intervals) * basis * step.plan.num_weights);
-    step.intervals = {T(1 / step_size), intervals};
+    step.intervals = {T(step_size > 0 ? 1 / step_size : 0), intervals};
     step.basis = basis;
     step.map = keep(map, false);
     step.transposed = keep(transposed, false);
+    step.adjoint_map = keep(adjoint, false);
   }
 
   void gate(const Arrays& arrays, const Integers& items, const std::vector<double>& factors) override {
@@ -130,10 +151,7 @@ class Network : public NetworkBase {
            int threads) override {
     const std::lock_guard<std::mutex> one_at_a_time(mutex_);
     const Topology topology(nodes, edges, receivers, senders);
-    for (int64_t i = 0; i < nodes; ++i)
-      if (species[i] < 0 || species[i] >= program_.num_species)
-        throw std::invalid_argument("'species' is " + std::to_string(species[i]) + " at node " + std::to_string(i) +
-                                    "; there are " + std::to_string(program_.num_species));
+    check_species(nodes, species);
     const int dim = (program_.lmax + 1) * (program_.lmax + 1);
     const bool derivatives = forces || virials;
     const int64_t later = derivatives ? edges : 0;
@@ -145,14 +163,90 @@ class Network : public NetworkBase {
                              of_distances_.reserve(later),
                              of_harmonics_.reserve(dim * later),
                              by_species_.reserve(nodes),
-                             order_.reserve(edges)};
+                             order_.reserve(edges),
+                             nullptr,
+                             nullptr};
     kernels().of<T>().execute(program_, topology.view(),
                               {species, vectors, static_cast<const T*>(seed), static_cast<T*>(output),
                                static_cast<T*>(forces), virials},
                               space, threads);
   }
 
+  int64_t train_memory(int64_t nodes, int64_t edges) const override {
+    const int64_t dim = (program_.lmax + 1) * (program_.lmax + 1);
+    return program_.arena * nodes + edges * (3 * dim + 6);
+  }
+
+  void train_first(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
+                   const int64_t* species, const double* vectors, const void* seed, void* memory,
+                   const Addresses& radial, const Addresses& slopes, void* output, void* gradient,
+                   int threads) override {
+    const std::lock_guard<std::mutex> one_at_a_time(mutex_);
+    const Topology topology(nodes, edges, receivers, senders);
+    check_species(nodes, species);
+    TrainCall<T> training{};
+    training.radial = pointers(radial);
+    training.slopes = pointers(slopes);
+    kernels().of<T>().train_first(
+        program_, topology.view(),
+        {species, vectors, static_cast<const T*>(seed), static_cast<T*>(output), nullptr, nullptr}, training,
+        train_space(nodes, edges, static_cast<T*>(memory), static_cast<T*>(gradient)), threads);
+  }
+
+  void train_second(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
+                    const int64_t* species, void* memory, const Addresses& radial, const Addresses& slopes,
+                    const void* of_output, const void* of_gradient, void* of_weights, const Addresses& of_radial,
+                    const Addresses& of_slopes, int threads) override {
+    const std::lock_guard<std::mutex> one_at_a_time(mutex_);
+    const Topology topology(nodes, edges, receivers, senders);
+    const TrainCall<T> training{pointers(radial),
+                                pointers(slopes),
+                                static_cast<const T*>(of_output),
+                                static_cast<const T*>(of_gradient),
+                                weights_,
+                                num_weights_,
+                                static_cast<T*>(of_weights),
+                                pointers(of_radial),
+                                pointers(of_slopes)};
+    kernels().of<T>().train_second(program_, topology.view(), {species, nullptr, nullptr, nullptr, nullptr, nullptr},
+                                   training, train_space(nodes, edges, static_cast<T*>(memory), nullptr), threads);
+  }
+
  private:
+  void check_species(int64_t nodes, const int64_t* species) const {
+    for (int64_t i = 0; i < nodes; ++i)
+      if (species[i] < 0 || species[i] >= program_.num_species)
+        throw std::invalid_argument("'species' is " + std::to_string(species[i]) + " at node " + std::to_string(i) +
+                                    "; there are " + std::to_string(program_.num_species));
+  }
+
+  static T* const* pointers(const Addresses& addresses) {
+    static_assert(sizeof(uintptr_t) == sizeof(T*));
+    return reinterpret_cast<T* const*>(addresses.data());
+  }
+
+  // The derivatives with respect to the edge vectors are a result, and not read again.
+  Workspace<T> train_space(int64_t nodes, int64_t edges, T* memory, T* of_vectors) {
+    const int64_t dim = (program_.lmax + 1) * (program_.lmax + 1);
+    auto part = [&](int64_t size) {
+      T* begin = memory;
+      memory += size;
+      return begin;
+    };
+    Workspace<T> space{};
+    space.arena = part(program_.arena * nodes);
+    space.vectors = part(3 * edges);
+    space.distances = part(edges);
+    space.harmonics = part(dim * edges);
+    space.of_distances = part(edges);
+    space.of_harmonics = part(dim * edges);
+    space.along_distances = part(edges);
+    space.along_harmonics = part(dim * edges);
+    space.of_vectors = of_vectors;
+    space.by_species = by_species_.reserve(nodes);
+    return space;
+  }
+
   Step<T>& add(Kind kind, const Arrays& a) {
     Step<T>& step = steps_.emplace_back();
     step.kind = kind;
@@ -160,10 +254,16 @@ class Network : public NetworkBase {
     step.out = {a.at(2), int32_t(a.at(3))};
     step.of_in = {a.at(4), int32_t(a.at(5))};
     step.of_out = {a.at(6), int32_t(a.at(7))};
+    if (a.size() > 8) {
+      Array* const more[] = {&step.along_in,    &step.along_out, &step.adjoint_in,
+                             &step.adjoint_out, &step.message,   &step.along_message};
+      for (size_t i = 0; i < 6; ++i) *more[i] = {a.at(8 + 2 * i), int32_t(a.at(9 + 2 * i))};
+    }
     return step;
   }
 
   const T* keep(const double* numbers, int64_t count) {
+    if (weights_) return reinterpret_cast<const T*>(numbers);
     return numbers_.emplace_back(numbers, numbers + count).data();
   }
 
@@ -180,6 +280,8 @@ class Network : public NetworkBase {
   }
 
   Program<T> program_;
+  const T* weights_;
+  int64_t num_weights_;
   std::vector<Step<T>> steps_;
   // (Deques: what a step points to must not move.)
   std::deque<std::vector<T>> numbers_;

@@ -64,6 +64,7 @@ struct ConvolveInputs {
   int64_t basis;
   const Intervals<T>* intervals = nullptr;
   const T* distances = nullptr;  // [edges], with intervals
+  const T* slopes = nullptr;     // [edges, basis] of `radial`, without intervals; for derivatives to distances
 };
 
 // Where a derivative is not wanted its pointer is null. All of them are written, not added to, but for those that a
@@ -74,7 +75,7 @@ struct ConvolveGradients {
   T* harmonics;  // [edges, dim_edge]
   T* radial;     // [edges, basis]
   T* weight;     // [basis, num_weights]
-  T* distances = nullptr;  // [edges], with intervals
+  T* distances = nullptr;  // [edges], with intervals or slopes
   bool add_harmonics = false;
 };
 

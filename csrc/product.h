@@ -160,6 +160,7 @@ struct GroupChunk {
   const Path* paths;
   int num_paths;
   bool need_x;
+  const T* g_more = nullptr;  // product_second.h
 };
 
 // With h = M^T g for one path and one edge:  gx[m] += w h[m]  and  gweight = sum_m x[m] h[m].

@@ -55,6 +55,7 @@ __attribute__((noinline)) void product_along(const PathChunk<T>& p, const Direct
 
 // With h = M^T g and h_u = M_u^T g for one path and one edge:
 //   gx[m] += w h_u[m] + w_u h[m],  gweight = sum_m u_x[m] h[m] + x[m] h_u[m],  ugweight = sum_m x[m] h[m]
+// Where there is a further derivative g_more of out itself, h_u is M_u^T g + M^T g_more.
 template <class T, class SHAPE, bool TAIL>
 CYNOSURE_INLINE void path_backward_along(const GroupChunk<T>& p, const Path& path, const T* x, const T* ux, const T* m,
                                          const T* um, const T* w, const T* uw, T* gw, T* ugw, Vec<T>* gx, int tail) {
@@ -82,6 +83,18 @@ CYNOSURE_INLINE void path_backward_along(const GroupChunk<T>& p, const Path& pat
         uturned[i] += um[(k * d1 + i) * chunk] * of_out;
       });
     });
+  if (p.g_more) {
+    const T* more = p.g_more + path.out_offset;
+    each<N3>(d3, [&](auto k) CYNOSURE_INLINED {
+      const Vec<T> of_out = get<T, TAIL>(more + k * row, tail);
+      if constexpr (SHAPE::DIAGONAL)
+        uturned[k] += m[0] * of_out;
+      else
+        each<N1>(d1, [&](auto i) CYNOSURE_INLINED {
+          if (SHAPE::has(k, i)) uturned[i] += m[(k * d1 + i) * chunk] * of_out;
+        });
+    });
+  }
   const Vec<T> weight = kept(get<T, TAIL>(w, tail)), uweight = kept(get<T, TAIL>(uw, tail));
   Vec<T> gweight{}, of_direction{};
   each<N1>(d1, [&](auto i) CYNOSURE_INLINED {

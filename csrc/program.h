@@ -57,6 +57,11 @@ struct Step {
   int32_t basis;                 // convolve
   const GateItem<T>* items;      // gate
   int32_t num_items;
+  // For training alone (train.h). Arrays of values' derivatives along a direction (`along`), and of the derivatives of
+  // the loss with respect to values (`adjoint`); of a convolution's message, itself and along.
+  Array along_in, along_out, adjoint_in, adjoint_out, message, along_message;
+  LinearMap<T> adjoint_map;  // as `transposed`, but where it adds
+  int32_t convolution;       // which one of all, from 0
 };
 
 template <class T>
@@ -78,6 +83,23 @@ struct ProgramCall {
   double* virials;         // [nodes, 3, 3]
 };
 
+// What training asks for (train.h): of radial functions and their slopes one pointer a convolution, [edges, basis].
+template <class T>
+struct TrainCall {
+  const T* const* radial;
+  const T* const* slopes;
+  // Of the second pass: the derivatives of the loss with respect to the output [nodes] and to the derivatives with
+  // respect to edge vectors [edges, 3].
+  const T* of_output;
+  const T* of_gradient;
+  // Results: for every weight from `weights` on, and for radial functions and slopes.
+  const T* weights;
+  int64_t num_weights;
+  T* of_weights;
+  T* const* of_radial;
+  T* const* of_slopes;
+};
+
 // Memory of one run, kept between runs.
 template <class T>
 struct Workspace {
@@ -91,6 +113,9 @@ struct Workspace {
   T* of_harmonics;
   int64_t* by_species;  // [nodes]
   int64_t* order;       // [edges], those of each receiver by distance
+  // For training: distances and harmonics along the direction.
+  T* along_distances;
+  T* along_harmonics;
 };
 
 }  // namespace cynosure

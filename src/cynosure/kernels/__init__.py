@@ -1,10 +1,12 @@
 """The operations that cost time, one file each, every one beside its plain-torch reference."""
 
+from cynosure.kernels.compiled_program import CompiledProgram
 from cynosure.kernels.convolution import convolve, convolve_reference
 from cynosure.kernels.harmonics import spherical_harmonics, spherical_harmonics_reference
 from cynosure.kernels.linear import species_linear, species_linear_reference
 from cynosure.kernels.paths import Path, PathTable
-from cynosure.kernels.program import CompiledProgram, GateItem, NotLowered, Program, Term, Value
+from cynosure.kernels.program import GateItem, NotLowered, Program, Term, Value, Weights
+from cynosure.kernels.training_program import TrainingProgram
 
 __all__ = [
     "CompiledProgram",
@@ -14,7 +16,9 @@ __all__ = [
     "PathTable",
     "Program",
     "Term",
+    "TrainingProgram",
     "Value",
+    "Weights",
     "convolve",
     "convolve_reference",
     "species_linear",

@@ -42,5 +42,16 @@ class Activation(nn.Module):
         """Elementwise, any shape."""
         return self.factor * _FUNCTIONS[self.name](x)
 
+    def with_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """c f(x) and c f'(x), both differentiable."""
+        if self.name == "tanh":
+            value = torch.tanh(x)
+            return self.factor * value, self.factor * (1 - value * value)
+        sigmoid = torch.sigmoid(x)
+        if self.name == "sigmoid":
+            return self.factor * sigmoid, self.factor * sigmoid * (1 - sigmoid)
+        value = x * sigmoid
+        return self.factor * value, self.factor * (sigmoid + value * (1 - sigmoid))
+
     def extra_repr(self) -> str:
         return self.name

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import NotLowered, Program, Term, Value, species_linear
+from cynosure.kernels import NotLowered, Program, Term, Value, Weights, species_linear
 from cynosure.nn import layout
 from cynosure.o3 import Irrep, Irreps
 
@@ -91,16 +92,16 @@ class Linear(nn.Module):
             raise NotLowered("a linear map with a bias")
         terms = []
         for ir, weight in zip(self._irreps, self.weights, strict=True):
-            matrix = weight.detach().numpy() * (scale / math.sqrt(weight.shape[-2]))
-            row = 0
+            assert isinstance(weight, Tensor)
+            factor, row = scale / math.sqrt(weight.shape[-2]), 0
             for block_in, (mul_in, ir_in) in enumerate(self.irreps_in):
                 if ir_in != ir:
                     continue
                 column = 0
                 for block_out, (mul_out, ir_out) in enumerate(self.irreps_out):
                     if ir_out == ir:
-                        part = matrix[..., row : row + mul_in, column : column + mul_out]
-                        terms.append(Term(block_in, block_out, part))
+                        rows, columns = np.arange(row, row + mul_in), np.arange(column, column + mul_out)
+                        terms.append(Term(block_in, block_out, Weights(weight, rows, columns, factor)))
                         column += mul_out
                 row += mul_in
         return terms

@@ -9,9 +9,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import PathTable, Program, Value, convolve
+from cynosure.kernels import PathTable, Program, Value, Weights, convolve
 from cynosure.nn.linear import Linear
-from cynosure.nn.radial import RadialBasis, RadialNetwork
+from cynosure.nn.radial import RadialBasis, RadialFunctions, RadialNetwork
 from cynosure.o3 import Irreps
 
 
@@ -87,16 +87,19 @@ class Convolution(nn.Module):
         Args:
             program: the program.
             x: features with `irreps_in`.
-            basis: the radial basis of the edges, in float64.
+            basis: the radial basis of the edges.
             scales: a factor for each block of `irreps_out`.
         """
         mixed = self.mix_in.lower(program, x)
-        terms = [replace(term, weight=scales[term.block_out] * term.weight) for term in self.mix_out.terms()]
+        terms = [
+            replace(term, weights=replace(term.weights, scale=scales[term.block_out] * term.weights.scale))
+            for term in self.mix_out.terms()
+        ]
         return program.convolve(
             mixed,
             self.table,
-            lambda distances: self.radial(basis(distances)),
-            self._scaled_weight().detach().numpy(),
+            RadialFunctions(basis, self.radial),
+            Weights.of(self.weight, float(self.normaliser) / math.sqrt(self.weight.shape[0])),
             basis.cutoff,
             terms,
             self.irreps_out,

@@ -6,6 +6,7 @@ from cynosure.potentials.evaluator import Evaluator
 from cynosure.potentials.model_file import load, read_header, save, write_atomically
 from cynosure.potentials.nequip import NequIP, NequIPConfig
 from cynosure.potentials.registry import MODELS, build, resolve
+from cynosure.potentials.trainable import Trainable
 
 __all__ = [
     "MODELS",
@@ -17,6 +18,7 @@ __all__ = [
     "NequIPConfig",
     "Potential",
     "PotentialConfig",
+    "Trainable",
     "build",
     "load",
     "parse",

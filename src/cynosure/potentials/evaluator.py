@@ -170,7 +170,7 @@ class Evaluator:
             exact = deepcopy(self.model).to(torch.float64).requires_grad_(False)
             try:
                 program, result = exact.lower()
-                self._program = program.compile(result, self.model.dtype)
+                self._program = CompiledProgram(program, result, self.model.dtype)
             except NotLowered as reason:
                 self.why_not = str(reason)
                 return

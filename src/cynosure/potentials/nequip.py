@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
-from cynosure.kernels import NotLowered, Program, Value, spherical_harmonics
+from cynosure.kernels import NotLowered, Program, Value, Weights, spherical_harmonics
 from cynosure.nn import Convolution, Gate, LayerNorm, Linear, RadialBasis, Readout, layout
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
@@ -201,7 +201,7 @@ class NequIP(Potential):
             raise NotLowered("layer_norm")
         program = Program(len(self.species), self.config.l_max)
         layers = [layer for layer in self.layers if isinstance(layer, Interaction)]
-        x = program.embed(layers[0].irreps_in, self.embedding.detach().numpy())
+        x = program.embed(layers[0].irreps_in, Weights.of(self.embedding))
         for layer in layers:
             x = layer.lower(program, x, self.basis)
         return program, self.readout.lower(program, x)

@@ -1,0 +1,303 @@
+// The derivatives of a loss on energies and forces with respect to every weight of a program.
+//
+// Let f_i be the network's outputs and G_e the derivatives of Phi = sum_i seed_i f_i with respect to the edge vectors,
+// from which forces and stress follow. A loss with dL/df_i = a_i and dL/dG_e = v_e has the derivative
+//
+//   dL/dW = sum_i a_i df_i/dW + d/dW (derivative of Phi along v)
+//
+// since the order of the two derivatives does not matter. Hence:
+//
+// 1. The first pass: f and G (execute.h), every array kept; those of the derivatives of Phi are `of_in`, `of_out`.
+// 2. Forward once more, for the derivatives `along` v of all values.
+// 3. Backward, for `adjoint` = d/dvalue of [sum a_i f_i + derivative of Phi along v], and the derivatives with respect
+//    to weights on the way. The other half of the adjoints, those with respect to the values' derivatives along v, are
+//    of_in and of_out: they are known from the first pass.
+#pragma once
+
+#include "execute.h"
+
+namespace cynosure::CYNOSURE_ISA {
+
+template <class T>
+class Training : public Run<T> {
+ public:
+  using Run<T>::Run;
+
+  void first() {
+    this->geometry();
+    this->meet();
+    this->network();
+  }
+
+  // `of_weights` is this thread's own.
+  void second(T* of_weights) {
+    of_weights_ = of_weights;
+    for (int64_t c = 0; c < this->training_.num_weights; ++c) of_weights[c] = T(0);
+    edges_along();
+    this->meet();
+    for (int s = 0; s < this->program_.num_steps; ++s) {
+      along(this->program_.steps[s]);
+      this->meet();
+    }
+    const Step<T>& last = this->program_.steps[this->program_.num_steps - 1];
+    for (long i = this->mine_.begin; i < this->mine_.end; ++i)
+      *this->row(last.adjoint_out, i) = this->training_.of_output[i];
+    for (int s = this->program_.num_steps - 1; s >= 0; --s) {
+      this->meet();
+      adjoint(this->program_.steps[s]);
+    }
+  }
+
+ private:
+  void edges_along() {
+    const Range range = this->my_edges();
+    const int dim = harmonics_dim(this->program_.lmax);
+    const Workspace<T>& space = this->space_;
+    const T* v = this->training_.of_gradient;
+    for (long e = range.begin; e < range.end; ++e) {
+      T along = 0;
+      for (int a = 0; a < 3; ++a) along += space.vectors[3 * e + a] * v[3 * e + a];
+      space.along_distances[e] = space.distances[e] > T(0) ? along / space.distances[e] : T(0);
+    }
+    harmonics_second<T>(this->program_.lmax, true, range.end - range.begin, space.vectors + 3 * range.begin, nullptr,
+                        v + 3 * range.begin, space.along_harmonics + dim * range.begin, nullptr, 1);
+  }
+
+  void along(const Step<T>& step) {
+    if (!step.along_out.dim) return;
+    switch (step.kind) {
+      case Kind::embed: return;
+      case Kind::linear:
+        if (step.along_in.dim) return this->apply(step.map, step.by_species, step.along_in, step.along_out);
+        // What the source adds does not move; what it would be first to write is zero.
+        for (int t = 0; t < step.map.num_terms; ++t) {
+          const LinearTerm<T>& term = step.map.terms[t];
+          if (term.add) continue;
+          for (long i = this->mine_.begin; i < this->mine_.end; ++i)
+            for (long c = 0; c < long(term.dim) * term.out_channels; ++c)
+              this->row(step.along_out, i)[term.out + c] = T(0);
+        }
+        return;
+      case Kind::convolve: return convolve_along(step);
+      case Kind::gate:
+        for (long i = this->mine_.begin; i < this->mine_.end; ++i)
+          for (int k = 0; k < step.num_items; ++k)
+            gate_along<T>(step.items[k], this->row(step.in, i), this->row(step.along_in, i),
+                          this->row(step.along_out, i));
+        return;
+    }
+  }
+
+  void adjoint(const Step<T>& step) {
+    switch (step.kind) {
+      case Kind::embed:
+        for (long i = this->mine_.begin; i < this->mine_.end; ++i) {
+          T* to = of_weights_ + (step.table - this->training_.weights) + this->call_.species[i] * step.out.dim;
+          for (long c = 0; c < step.out.dim; ++c) to[c] += this->row(step.adjoint_out, i)[c];
+        }
+        return;
+      case Kind::linear:
+        outer(step, step.in, step.adjoint_out);
+        if (step.along_in.dim) outer(step, step.along_in, step.of_out);
+        return this->apply(step.adjoint_map, step.by_species, step.adjoint_out, step.adjoint_in);
+      case Kind::convolve: return convolve_adjoint(step);
+      case Kind::gate:
+        for (long i = this->mine_.begin; i < this->mine_.end; ++i)
+          for (int k = 0; k < step.num_items; ++k)
+            gate_second<T>(step.items[k], this->row(step.in, i), this->row(step.along_in, i), this->row(step.of_out, i),
+                           this->row(step.adjoint_out, i), this->row(step.adjoint_in, i));
+        return;
+    }
+  }
+
+  void outer(const Step<T>& step, const Array& in, const Array& g) {
+    const T *from[linear_nodes], *by[linear_nodes];
+    this->over_nodes(step.by_species, [&](int species, int count, const long* nodes) {
+      for (int r = 0; r < count; ++r) {
+        from[r] = this->row(in, nodes[r]);
+        by[r] = this->row(g, nodes[r]);
+      }
+      linear_outer<T>(step.map, species, count, from, by, this->training_.weights, of_weights_);
+    });
+  }
+
+  // The direction of a convolution's arguments, for the edges of a chunk.
+  struct Along {
+    Scratch<T> matrix, radial, weight, gweight, still;
+    const T* x[chunk];
+    explicit Along(const Step<T>& step)
+        : matrix(long(step.plan.num_entries) * chunk),
+          radial(long(step.basis) * chunk),
+          weight(long(step.plan.max_weights) * chunk),
+          gweight(long(step.plan.max_weights) * chunk),
+          still(step.plan.dim_x) {
+      for (long c = 0; c < step.plan.dim_x; ++c) still[c] = T(0);
+    }
+  };
+
+  void take(ChunkWork<T>& work, Along& u, const Step<T>& step, const ConvolveInputs<T>& in, long first, int count) {
+    work.take(first, count, in);
+    work.contract(this->space_.along_harmonics, u.matrix);
+    for (int e = 0; e < count; ++e) {
+      const long edge = work.edge[e];
+      u.x[e] = step.along_in.dim ? this->row(step.along_in, this->edges_.senders[edge]) : u.still;
+      const T along = this->space_.along_distances[edge];
+      for (long b = 0; b < in.basis; ++b) u.radial[e * in.basis + b] = along * in.slopes[edge * in.basis + b];
+    }
+  }
+
+  void mix(ChunkWork<T>& work, Along& u, const ConvolveInputs<T>& in, const Group& group) {
+    const long row = long(group.num_paths) * group.channels;
+    work.mix(group);
+    gemm<T>(work.count, row,
+            {in.basis, u.radial, in.basis, 1, in.weight + group.weight_offset, work.plan.num_weights, u.weight, row,
+             false});
+  }
+
+  void convolve_along(const Step<T>& step) {
+    const ConvolveInputs<T> in = this->inputs(step);
+    ChunkWork<T> work(step.plan, this->edges_, in);
+    Along u(step);
+    const T* from[tile_nodes];
+    T* to[tile_nodes];
+    for (long first = this->mine_.begin; first < this->mine_.end; first += tile_nodes) {
+      const int count = int(this->mine_.end - first < tile_nodes ? this->mine_.end - first : tile_nodes);
+      for (int r = 0; r < count; ++r) {
+        T* message = this->row(step.along_message, first + r);
+        receive_along(work, u, step, in, first + r, message);
+        from[r] = message;
+        to[r] = this->row(step.along_out, first + r);
+      }
+      linear<T>(step.map, 0, count, from, to);
+    }
+  }
+
+  void receive_along(ChunkWork<T>& work, Along& u, const Step<T>& step, const ConvolveInputs<T>& in, long receiver,
+                     T* row) {
+    const Plan<T>& plan = step.plan;
+    long first = this->edges_.start[receiver];
+    const long last = this->edges_.start[receiver + 1];
+    if (first == last)
+      for (int c = 0; c < plan.dim_out; ++c) row[c] = T(0);
+    for (bool fresh = true; first < last; first += chunk, fresh = false) {
+      take(work, u, step, in, first, int(last - first < chunk ? last - first : chunk));
+      for (int b = 0; b < plan.num_groups; ++b) {
+        const Group& group = plan.groups[b];
+        mix(work, u, in, group);
+        over_single_channels<T>(group.channels, [&]<bool TAIL>(long c, int tail) {
+          for (int q = 0; q < group.num_paths; ++q) {
+            const Path& path = plan.paths[group.first_path + q];
+            const Direction<T> direction{u.x, u.matrix + long(path.entry) * chunk,
+                                         u.weight + q * long(group.channels) + c};
+            with_shape_of(group, path, [&]<class SHAPE>() {
+              product_along<T, SHAPE, TAIL>(work.at(group, q, c, row, nullptr, fresh), direction, tail);
+            });
+          }
+        });
+      }
+    }
+  }
+
+  void convolve_adjoint(const Step<T>& step) {
+    const ConvolveInputs<T> in = this->inputs(step);
+    const Range mine = this->mine_;
+    T* of_x = this->array(step.adjoint_in);
+    for (long c = mine.begin * step.adjoint_in.dim; c < mine.end * step.adjoint_in.dim; ++c) of_x[c] = T(0);
+    const Halo<T>& halo = this->halos_[this->me_];
+    this->halos_[this->me_].clear(step.adjoint_in.dim);
+    ChunkWork<T> work(step.plan, this->edges_, in);
+    Along u(step);
+    const long dim = step.plan.dim_out;
+    Scratch<T> messages(2 * tile_nodes * dim), of_radial(2 * in.basis * chunk * lanes<T>);
+    const T *from[tile_nodes], *from_along[tile_nodes], *message[tile_nodes], *message_along[tile_nodes];
+    T *to[tile_nodes], *to_along[tile_nodes];
+    for (long first = mine.begin; first < mine.end; first += tile_nodes) {
+      const int count = int(mine.end - first < tile_nodes ? mine.end - first : tile_nodes);
+      for (int r = 0; r < count; ++r) {
+        from[r] = this->row(step.adjoint_out, first + r);
+        from_along[r] = this->row(step.of_out, first + r);
+        message[r] = this->row(step.message, first + r);
+        message_along[r] = this->row(step.along_message, first + r);
+        to[r] = messages + 2 * r * dim;
+        to_along[r] = to[r] + dim;
+      }
+      linear_outer<T>(step.map, 0, count, message, from, this->training_.weights, of_weights_);
+      linear_outer<T>(step.map, 0, count, message_along, from_along, this->training_.weights, of_weights_);
+      linear<T>(step.transposed, 0, count, from, to);
+      linear<T>(step.transposed, 0, count, from_along, to_along);
+      for (int r = 0; r < count; ++r) receive_adjoint(work, u, step, in, first + r, to[r], to_along[r], of_radial, halo);
+    }
+    if (this->team_ == 1) return;
+    this->meet();
+    add_halos(this->halos_, this->team_, mine, of_x);
+  }
+
+  void receive_adjoint(ChunkWork<T>& work, Along& u, const Step<T>& step, const ConvolveInputs<T>& in, long receiver,
+                       const T* g, const T* g_along, T* of_radial, const Halo<T>& halo) {
+    const Plan<T>& plan = step.plan;
+    T* of_weight = of_weights_ + (step.weight - this->training_.weights);
+    const long sums = in.basis * chunk * lanes<T>;
+    const long last = this->edges_.start[receiver + 1];
+    for (long first = this->edges_.start[receiver]; first < last; first += chunk) {
+      take(work, u, step, in, first, int(last - first < chunk ? last - first : chunk));
+      for (int e = 0; e < work.count; ++e)
+        work.gx[e] = halo.row(this->edges_.senders[work.edge[e]], this->mine_, this->array(step.adjoint_in));
+      clear<T>(of_radial, in.basis * work.count);
+      clear<T>(of_radial + sums, in.basis * work.count);
+      for (int b = 0; b < plan.num_groups; ++b) {
+        const Group& group = plan.groups[b];
+        mix(work, u, in, group);
+        over_single_channels<T>(group.channels, [&]<bool TAIL>(long c, int tail) {
+          GroupChunk<T> here = work.at(group, c, g_along, true);
+          here.g_more = g + c;
+          with_dim(group.dim_in, [&]<int IN>() {
+            product_backward_along<T, IN, TAIL>(here, {u.x, u.matrix, u.weight + c}, u.gweight + c, tail);
+          });
+        });
+        add_radial<T>(plan, group, in, work, work.gweight, of_radial);
+        add_radial<T>(plan, group, in, work, u.gweight, of_radial + sums);
+        add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, of_weight);
+        add_weight<T>(plan, group, in.basis, work.count, u.radial, u.gweight, of_weight);
+      }
+      T* of_slopes = this->training_.of_slopes[step.convolution];
+      reduce<T>(work, of_radial, in.basis, this->training_.of_radial[step.convolution]);
+      reduce<T>(work, of_radial + sums, in.basis, of_slopes);
+      for (int e = 0; e < work.count; ++e)
+        for (long b = 0; b < in.basis; ++b)
+          of_slopes[work.edge[e] * in.basis + b] *= this->space_.along_distances[work.edge[e]];
+    }
+  }
+
+  T* of_weights_ = nullptr;
+};
+
+template <class T>
+void train_first(const Program<T>& program, const Edges& edges, const ProgramCall<T>& call,
+                 const TrainCall<T>& training, const Workspace<T>& space, int threads) {
+  Halo<T>* halos = new Halo<T>[threads];
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  Training<T>(program, edges, call, training, space, halos, true).first();
+  delete[] halos;
+}
+
+template <class T>
+void train_second(const Program<T>& program, const Edges& edges, const ProgramCall<T>& call,
+                  const TrainCall<T>& training, const Workspace<T>& space, int threads) {
+  Halo<T>* halos = new Halo<T>[threads];
+  // (Sums of the threads, added in their order: equal at every call.)
+  Scratch<T> others(threads > 1 ? (threads - 1) * training.num_weights : 1);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    const int me = omp_get_thread_num(), team = omp_get_num_threads();
+    Training<T>(program, edges, call, training, space, halos, true)
+        .second(me == 0 ? training.of_weights : others + (me - 1) * training.num_weights);
+#pragma omp barrier
+#pragma omp for schedule(static)
+    for (int64_t c = 0; c < training.num_weights; ++c)
+      for (int other = 1; other < team; ++other)
+        training.of_weights[c] += others[(other - 1) * training.num_weights + c];
+  }
+  delete[] halos;
+}
+
+}  // namespace cynosure::CYNOSURE_ISA

@@ -1,0 +1,175 @@
+"""A network in the compiled core, for energies and forces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cynosure.kernels import core
+from cynosure.kernels.lowering import (
+    MapTerm,
+    arrange,
+    depend_on_vectors,
+    forward_terms,
+    gate_numbers,
+    lowered,
+    sides,
+    term_numbers,
+    threads_for,
+    turned_terms,
+)
+from cynosure.kernels.plan import plan_of
+from cynosure.kernels.program import Embed, Gate, Linear, NotLowered, Numbers, Program, Step, Value
+from cynosure.kernels.radial_table import tabulate
+
+# Polynomials of an interval, and how well tables hold the path weights (`tabulate`). What float32 loses to rounding
+# is of the same size.
+_TERMS = {torch.float32: 10, torch.float64: 16}
+_TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-12}
+
+
+class CompiledProgram:
+    """A network in the core's memory, run forward and backward in a single call, without autograd.
+
+    Radial functions are tabulated (`radial_table`), for the paths that the result depends on alone. Every array, and
+    every derivative with respect to one, has a place in one arena; arrays that are not needed at one time share it.
+
+    Args:
+        program: the network.
+        result: which of its values is the energy of each node.
+        dtype: what to compute in; the weights are taken over in float64 first.
+
+    Raises:
+        NotLowered: the core is off, or lacks what the network needs.
+
+    Attributes:
+        dtype: what it computes in.
+        arena: numbers of node memory per node.
+        paths: number of paths of each convolution, after what is not used was left out.
+        intervals: number of intervals in the radial table of each convolution.
+    """
+
+    def __init__(self, program: Program, result: Value, dtype: torch.dtype) -> None:
+        steps, result = lowered(program, result)
+        module = core.module()
+        assert module is not None, "`lowered` refuses where it is not there"
+        self.dtype, self.l_max = dtype, program.l_max
+        self.paths: list[int] = []
+        self.intervals: list[int] = []
+        self._network = module.network(dtype == torch.float32, program.l_max, program.num_species)
+        self._places, self.arena = arrange(steps, result)
+        maps = zip(forward_terms(steps), turned_terms(steps, depend_on_vectors(steps)), strict=True)
+        for step, both in zip(steps, maps, strict=True):
+            self._add(step, both)
+        energy, of_energy = self._places[result, False], self._places.get((result, True), 0)
+        self._network.finish(self.arena, [energy, of_energy])
+
+    def run(
+        self,
+        receivers: Tensor,
+        senders: Tensor,
+        species: Tensor,
+        vectors: Tensor,
+        seed: Tensor | None = None,
+        *,
+        virials: bool = False,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Evaluate the network.
+
+        Args:
+            receivers, senders: [E] int64.
+            species: [N] int64.
+            vectors: [E, 3] float64, Å.
+            seed: [N], derivative of the energy with respect to the network's output at each node; None to take no
+                derivative.
+            virials: compute them too.
+
+        Returns:
+            output [N]; forces [N, 3] of Σ seed · output, and virials [N, 3, 3] float64 (−Σ_{i receives} r ⊗ ∂/∂r),
+            or None where not asked for.
+
+        Raises:
+            ValueError: an index that is out of range.
+        """
+        nodes, edges = species.shape[0], receivers.shape[0]
+        arrays = {"receivers": receivers, "senders": senders, "species": species, "vectors": vectors}
+        wanted = {"receivers": (edges,), "senders": (edges,), "species": (nodes,), "vectors": (edges, 3)}
+        for name, tensor in arrays.items():
+            kind = torch.float64 if name == "vectors" else torch.int64
+            if tensor.shape != wanted[name] or tensor.dtype != kind or tensor.device.type != "cpu":
+                raise ValueError(
+                    f"a program: '{name}' is {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}; {kind} "
+                    f"{wanted[name]} on the CPU was expected"
+                )
+        receivers, senders, species, vectors = (tensor.contiguous() for tensor in arrays.values())
+        output = torch.empty(nodes, dtype=self.dtype)
+        forces = of_cell = None
+        if seed is not None:
+            seed = seed.to(self.dtype).contiguous()
+            forces = torch.empty(nodes, 3, dtype=self.dtype)
+            of_cell = torch.empty(nodes, 3, 3, dtype=torch.float64) if virials else None
+        self._network.run(
+            nodes,
+            edges,
+            receivers.data_ptr(),
+            senders.data_ptr(),
+            species.data_ptr(),
+            vectors.data_ptr(),
+            *(0 if tensor is None else tensor.data_ptr() for tensor in (seed, output, forces, of_cell)),
+            threads_for(edges * sum(self.paths)),
+        )
+        return output, forces, of_cell
+
+    def bytes_per_node(self) -> int:
+        """Memory of a run for each node, its inputs and results included."""
+        return self.dtype.itemsize * (self.arena + 5) + 8 * 11
+
+    def bytes_per_edge(self) -> int:
+        """Memory of a run for each edge, its inputs included."""
+        return self.dtype.itemsize * (2 * (self.l_max + 1) ** 2 + 8) + 8 * 5
+
+    def _add(self, step: Step, maps: Sequence[Sequence[MapTerm]]) -> None:
+        arrays = self._arrays(step)
+        if isinstance(step, Embed):
+            table = np.ascontiguousarray(step.table.values())
+            self._network.embed(arrays, table.ctypes.data)
+            return
+        if isinstance(step, Gate):
+            self._network.gate(arrays, *gate_numbers(step))
+            return
+        # The arrays behind the addresses must live until the core has copied them.
+        alive: list[Numbers] = []
+        listed: list[tuple[list[int], list[int]]] = []
+        for terms in maps:
+            values = [entry.term.weights.values() for entry in terms]
+            turned = [
+                np.swapaxes(v, -1, -2) if entry.turned else v for v, entry in zip(values, terms, strict=True)
+            ]
+            alive += (arrays_of := [np.ascontiguousarray(v) for v in turned])
+            listed.append((term_numbers(terms, *sides(step)), [v.ctypes.data for v in arrays_of]))
+        listed.append(([], []))
+        if isinstance(step, Linear):
+            self._network.linear(arrays, step.by_species, listed)
+            return
+        number, tolerance = _TERMS[self.dtype], _TOLERANCE[self.dtype]
+        try:
+            table = tabulate(step.radial, step.weights.values(), step.cutoff, number, tolerance)
+        except ValueError as reason:
+            raise NotLowered(str(reason)) from None
+        weight = np.ascontiguousarray(table.weight)
+        self.paths.append(len(step.table.paths))
+        self.intervals.append(len(weight))
+        self._network.convolve(
+            arrays, plan_of(step.table.key), weight.ctypes.data, len(weight), number, table.step, listed
+        )
+
+    def _arrays(self, step: Step) -> list[int]:
+        numbers: list[int] = []
+        for derivative in (False, True):
+            for value in (step.source, step.out):
+                place = None if value is None else self._places.get((value, derivative))
+                numbers += [0, 0] if value is None or place is None else [place, value.irreps.dim]
+        return numbers

@@ -1,0 +1,99 @@
+"""The training path: a potential whose outputs can be differentiated with respect to its parameters, made fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from cynosure.graph import AtomGraph
+from cynosure.kernels import NotLowered, TrainingProgram
+from cynosure.potentials import derivatives
+from cynosure.potentials.base import OUTPUTS, Potential
+
+
+class Trainable:
+    """Evaluates a potential as `Potential.forward(…, differentiable=True)` does, for training.
+
+    The network's energies, their derivatives and the derivatives of these with respect to all weights are three runs of
+    the compiled core (`kernels.TrainingProgram`), without an autograd graph in between. Where that cannot be (another
+    device, an architecture or a setting without a counterpart in the core, no core) the potential itself is called.
+
+    Results can be differentiated with respect to the parameters once; for more, call the potential itself.
+
+    Args:
+        model: the potential. Its parameters may change between calls; its structure may not.
+
+    Attributes:
+        model: the potential.
+        why_not: why the core does not serve; None where it does.
+    """
+
+    def __init__(self, model: Potential) -> None:
+        self.model = model
+        self.why_not: str | None = None
+        self._program: TrainingProgram | None = None
+        if model.device.type != "cpu":
+            self.why_not = f"the model is on {model.device}"
+            return
+        try:
+            self._program = TrainingProgram(*model.lower(), model.dtype)
+        except NotLowered as reason:
+            self.why_not = str(reason)
+
+    @property
+    def engine(self) -> str:
+        """`core` or `autograd`: what evaluates the network."""
+        return "autograd" if self._program is None else "core"
+
+    def __call__(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
+        """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
+        wanted = set(outputs)
+        if unknown := wanted.difference(OUTPUTS):
+            raise ValueError(f"no output '{min(unknown)}'; the outputs are {', '.join(OUTPUTS)}")
+        if self._program is None:
+            return self.model(graph, wanted, differentiable=True)
+        model, species = self.model, self.model.index_of(graph.atomic_numbers)
+        _, scale, _ = model.per_species(species)
+        vectors = graph.edge_vectors()
+        is_lone = model.calibration.e0_kind != "fitted"
+        kinds = torch.arange(len(model.species)) if is_lone else species[:0]
+        # Lone atoms, whose energies are subtracted, ride along: they have no edges, and so no part in derivatives.
+        network, gradient = self._program(
+            graph.receivers,
+            graph.senders,
+            torch.cat([species, kinds]),
+            vectors,
+            torch.cat([scale, scale.new_zeros(len(kinds))]),
+        )
+        network = network.to(torch.float64)
+        if is_lone:
+            network, lone = network.split([graph.num_atoms, len(kinds)])
+            network = model.above_lone_atoms(graph, network, lone.index_select(0, species))
+        added, of_added = self._added(graph, species, vectors.to(model.dtype))
+        energies = scale * network + added
+        if of_added is not None:
+            gradient = gradient + of_added
+        results = {
+            "energies": energies,
+            "energy": energies.new_zeros(graph.num_structures).index_add(0, graph.structure, energies),
+        }
+        vectors = vectors.to(model.dtype)
+        if "forces" in wanted:
+            results["forces"] = derivatives.forces(graph, gradient)
+        if "stress" in wanted:
+            results["stress"] = derivatives.stress(graph, vectors, gradient)
+        if "virials" in wanted:
+            results["virials"] = derivatives.virials(graph, vectors, gradient)
+        return {name: results[name] for name in wanted}
+
+    def _added(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The energies beside the network and their derivative with respect to the vectors; no weight is in them."""
+        if not self.model.adds_pairs or vectors.shape[0] == 0:
+            with torch.no_grad():
+                return self.model.added_energies(graph, species, vectors), None
+        with torch.enable_grad():
+            vectors = vectors.detach().requires_grad_()
+            energies = self.model.added_energies(graph, species, vectors)
+            return energies.detach(), derivatives.edge_gradient(energies, vectors, differentiable=False)
