@@ -277,12 +277,16 @@ CYNOSURE_INLINE void radial_tile(long length, const T* w, long w_row, const T* g
 template <class T, int BASIS>
 __attribute__((noinline)) void radial_rows(int edges, long length, const T* w, long w_row, const T* gw, T* sums,
                                            long sums_row) {
+  constexpr int most = registers == 16 ? 1 : BASIS == 8 ? 3 : 4;
   int e = 0;
-  if constexpr (registers == 32)
-    for (; e + 3 <= edges; e += 3)
-      radial_tile<T, 3, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
-  for (; e < edges; ++e)
-    radial_tile<T, 1, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+  for (; e + most <= edges; e += most)
+    radial_tile<T, most, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+  if constexpr (most > 2)
+    for (; e + 2 <= edges; e += 2)
+      radial_tile<T, 2, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+  if constexpr (most > 1)
+    for (; e < edges; ++e)
+      radial_tile<T, 1, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
 }
 
 template <class T>
@@ -292,12 +296,14 @@ void add_radial(const Plan<T>& plan, const Group& group, const ConvolveInputs<T>
   const long length = long(group.num_paths) * group.channels;
   const T* w = in.weight + group.weight_offset;
   long b = 0;
-  for (; b + 8 <= in.basis; b += 8)
-    radial_rows<T, 8>(work.count, length, w + b * plan.num_weights, plan.num_weights, work.gweight,
-                      of_radial + b * width, in.basis * width);
-  for (; b < in.basis; ++b)
-    radial_rows<T, 1>(work.count, length, w + b * plan.num_weights, plan.num_weights, work.gweight,
-                      of_radial + b * width, in.basis * width);
+  const auto some = [&]<int BASIS>() {
+    for (; b + BASIS <= in.basis; b += BASIS)
+      radial_rows<T, BASIS>(work.count, length, w + b * plan.num_weights, plan.num_weights, work.gweight,
+                            of_radial + b * width, in.basis * width);
+  };
+  some.template operator()<8>();
+  some.template operator()<4>();
+  some.template operator()<1>();
 }
 
 // Sums that several threads add to: the derivatives with respect to senders' features and to the mixing weights.
@@ -417,7 +423,9 @@ void convolve_backward(const Plan<T>& plan, const Edges& edges, const ConvolveIn
           if (gradients.x || gradients.radial || gradients.weight)
             over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
               with_dim(group.dim_in, [&]<int IN>() {
-                product_backward<T, IN, VECTORS, TAIL>(work.at(group, c, row, gradients.x != nullptr), tail);
+                constexpr int some = IN > 5 ? 1 : VECTORS;
+                for (long some_c = c; some_c < c + VECTORS * lanes<T>; some_c += some * lanes<T>)
+                  product_backward<T, IN, some, TAIL>(work.at(group, some_c, row, gradients.x != nullptr), tail);
               });
             });
           if (gradients.harmonics)

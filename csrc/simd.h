@@ -56,6 +56,13 @@ struct VectorOf {
 template <class T>
 using Vec = typename VectorOf<T>::type;
 
+// Vectors that the processor holds.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int registers = 32;
+#else
+constexpr int registers = 16;
+#endif
+
 template <class T>
 constexpr int lanes = CYNOSURE_VECTOR_BYTES / int(sizeof(T));
 
