@@ -356,12 +356,16 @@ CYNOSURE_INLINE void radial_tile(long length, const T* w, long w_row, const T* g
 template <class T, int BASIS>
 __attribute__((noinline)) void radial_rows(int edges, long length, const T* w, long w_row, const T* gw, T* sums,
                                            long sums_row) {
+  constexpr int most = registers == 16 ? 1 : BASIS == 8 ? 3 : 4;
   int e = 0;
-  if constexpr (registers == 32)
-    for (; e + 3 <= edges; e += 3)
-      radial_tile<T, 3, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
-  for (; e < edges; ++e)
-    radial_tile<T, 1, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+  for (; e + most <= edges; e += most)
+    radial_tile<T, most, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+  if constexpr (most > 2)
+    for (; e + 2 <= edges; e += 2)
+      radial_tile<T, 2, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
+  if constexpr (most > 1)
+    for (; e < edges; ++e)
+      radial_tile<T, 1, BASIS>(length, w, w_row, gw + e * length, length, sums + e * sums_row, sums_row);
 }
 
 template <class T>
@@ -375,9 +379,14 @@ void add_radial(const Plan<T>& plan, const Group& group, const ConvolveInputs<T>
     const T* gw = gweight + first * length;
     T* sums = of_radial + first * sums_row;
     long b = 0;
-    for (; b + 8 <= in.basis; b += 8) radial_rows<T, 8>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
-    for (; b + 2 <= in.basis; b += 2) radial_rows<T, 2>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
-    if (b < in.basis) radial_rows<T, 1>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
+    const auto some = [&]<int BASIS>() {
+      for (; b + BASIS <= in.basis; b += BASIS)
+        radial_rows<T, BASIS>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
+    };
+    some.template operator()<8>();
+    some.template operator()<4>();
+    some.template operator()<2>();
+    some.template operator()<1>();
   }
 }
 
@@ -491,7 +500,9 @@ void receive_backward(ChunkWork<T>& work, EdgeSums<T>& sums, const ConvolveInput
       if (gradients.x || need_radial || gradients.weight)
         over_channels<T>(group.channels, [&]<int VECTORS, bool TAIL>(long c, int tail) {
           with_dim(group.dim_in, [&]<int IN>() {
-            product_backward<T, IN, VECTORS, TAIL>(work.at(group, c, row, gradients.x != nullptr), tail);
+            constexpr int some = IN > 5 ? 1 : VECTORS;
+            for (long some_c = c; some_c < c + VECTORS * lanes<T>; some_c += some * lanes<T>)
+              product_backward<T, IN, some, TAIL>(work.at(group, some_c, row, gradients.x != nullptr), tail);
           });
         });
       if (gradients.harmonics)

@@ -58,7 +58,7 @@ struct Shape {
   static constexpr int term = coupling.term[N][K][M];
 };
 
-// The triangles with degrees of Y up to this have functions that leave their zeros out; beyond, only sizes are constants.
+// Triangles with degrees of Y up to this have functions that leave their zeros out; beyond, only sizes are constants.
 constexpr int max_known_edge = 5;
 
 template <int IN, int OUT, class F>

@@ -8,11 +8,6 @@
 
 namespace cynosure::CYNOSURE_ISA {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int registers = 32;
-#else
-constexpr int registers = 16;
-#endif
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = registers == 32 ? 4 : 2;
 
@@ -68,20 +63,22 @@ CYNOSURE_INLINE void gemm_tile(const GemmOperands<T>& o, int last) {
     }
 }
 
+// Rows are shared out evenly: two tiles of four rather than one of six and one of two, which has too few sums.
 template <class T, int VECTORS>
 inline void gemm_columns(long rows, GemmOperands<T> o, int last) {
-  for (; rows >= tile_rows; rows -= tile_rows) {
-    gemm_tile<T, tile_rows, VECTORS>(o, last);
-    o.a += tile_rows * o.a_row;
-    o.c += tile_rows * o.c_row;
-  }
-  switch (rows) {
-    case 5: gemm_tile<T, 5, VECTORS>(o, last); break;
-    case 4: gemm_tile<T, 4, VECTORS>(o, last); break;
-    case 3: gemm_tile<T, 3, VECTORS>(o, last); break;
-    case 2: gemm_tile<T, 2, VECTORS>(o, last); break;
-    case 1: gemm_tile<T, 1, VECTORS>(o, last); break;
-    default: break;
+  for (long tiles = (rows + tile_rows - 1) / tile_rows; tiles > 0; --tiles) {
+    const long some = (rows + tiles - 1) / tiles;
+    switch (some) {
+      case 6: gemm_tile<T, 6, VECTORS>(o, last); break;
+      case 5: gemm_tile<T, 5, VECTORS>(o, last); break;
+      case 4: gemm_tile<T, 4, VECTORS>(o, last); break;
+      case 3: gemm_tile<T, 3, VECTORS>(o, last); break;
+      case 2: gemm_tile<T, 2, VECTORS>(o, last); break;
+      default: gemm_tile<T, 1, VECTORS>(o, last); break;
+    }
+    rows -= some;
+    o.a += some * o.a_row;
+    o.c += some * o.c_row;
   }
 }
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -56,6 +56,13 @@ struct VectorOf {
 template <class T>
 using Vec = typename VectorOf<T>::type;
 
+// Vectors that the processor holds.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int registers = 32;
+#else
+constexpr int registers = 16;
+#endif
+
 template <class T>
 constexpr int lanes = CYNOSURE_VECTOR_BYTES / int(sizeof(T));
 
@@ -69,6 +76,20 @@ CYNOSURE_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<typename VectorOf<T>::unaligned*>(p) = v;
 }
 
+#if defined(__AVX__) && !defined(__AVX512F__)
+// All bits of the first n lanes.
+template <class T>
+CYNOSURE_INLINE __m256i first_lanes(int n) {
+  if constexpr (sizeof(T) == 4) {
+    typedef int Lanes __attribute__((vector_size(32)));
+    return (__m256i)(Lanes{0, 1, 2, 3, 4, 5, 6, 7} < n);
+  } else {
+    typedef long long Lanes __attribute__((vector_size(32)));
+    return (__m256i)(Lanes{0, 1, 2, 3} < (long long)n);
+  }
+}
+#endif
+
 // The first n lanes, zero beyond; 0 < n <= lanes. Nothing past p[n - 1] is read.
 template <class T>
 CYNOSURE_INLINE Vec<T> load_first(const T* p, int n) {
@@ -77,6 +98,11 @@ CYNOSURE_INLINE Vec<T> load_first(const T* p, int n) {
     return (Vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
   else
     return (Vec<T>)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif defined(__AVX__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm256_maskload_ps(p, first_lanes<T>(n));
+  else
+    return (Vec<T>)_mm256_maskload_pd(p, first_lanes<T>(n));
 #else
   Vec<T> v{};
   std::memcpy(&v, p, n * sizeof(T));
@@ -92,6 +118,11 @@ CYNOSURE_INLINE void store_first(T* p, Vec<T> v, int n) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
   else
     _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#elif defined(__AVX__)
+  if constexpr (sizeof(T) == 4)
+    _mm256_maskstore_ps(p, first_lanes<T>(n), (__m256)v);
+  else
+    _mm256_maskstore_pd(p, first_lanes<T>(n), (__m256d)v);
 #else
   std::memcpy(p, &v, n * sizeof(T));
 #endif
