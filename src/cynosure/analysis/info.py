@@ -116,6 +116,7 @@ def describe_model(path: str | Path, atoms: int | None = None, density: float | 
         next_steps=(
             f"cynosure check {path} STRUCTURE",
             f"cynosure eval {path} DATA",
+            f"cynosure bench {path} STRUCTURE",
             f"cynosure md {path} STRUCTURE --ensemble nvt --temperature 300 --out md.traj",
         ),
         is_model=True,
