@@ -160,11 +160,12 @@ def training(settings: Mapping[str, Any]) -> Measurement:
     graph = batch([from_atoms(frame, model.cutoff) for frame in frames])
     parameters = list(model.parameters())
     optimiser = torch.optim.Adam(parameters, lr=1e-4)
+    call = potentials.Trainable(model)
     atoms = len(frames[0])
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        out = model(graph, outputs=_OUTPUTS, differentiable=True)
+        out = call(graph, _OUTPUTS)
         loss = out["energy"].square().mean() / atoms + out["forces"].square().mean()
         loss.backward(inputs=parameters)  # as `cynosure train` does
         optimiser.step()
@@ -182,15 +183,11 @@ def _frozen(settings: Mapping[str, Any]) -> Potential:
 
 
 def _engine_and_graph(settings: Mapping[str, Any]) -> tuple[Callable[[AtomGraph], object], str, AtomGraph]:
-    """What a user evaluates a model with, its name, and the graph."""
+    """What evaluates the model, its engine, and the graph."""
     model = _frozen(settings)
     graph = from_atoms(structure(settings["structure"]), model.cutoff)
-    # Where a version has no evaluator yet, what a user has is the model.
-    evaluator = getattr(potentials, "Evaluator", None)
-    if evaluator is None:
-        return lambda graph: model(graph, outputs=_OUTPUTS), "model", graph
-    evaluate = evaluator(model).evaluate
-    return lambda graph: evaluate(graph, _OUTPUTS), "evaluator", graph
+    evaluator = potentials.Evaluator(model)
+    return lambda graph: evaluator.evaluate(graph, _OUTPUTS), evaluator.engine, graph
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,10 @@ from ase.io import write
 
 from cynosure.analysis import Report, describe_data, info
 from cynosure.data import Frames
+from cynosure.kernels import core
 from cynosure.potentials import build
+
+needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 
 
 def labelled(atoms: Atoms, rng: np.random.Generator, *, stress: bool = False) -> Atoms:
@@ -186,6 +189,27 @@ def test_a_model_is_described(saved):
         assert expected in text, text
     assert max(len(line) for line in text.splitlines()) < 150
     assert f"cynosure check {path} STRUCTURE" in report.next_steps
+
+
+@needs_core
+def test_the_memory_of_a_model_grows_with_atoms_and_density(saved):
+    path, _ = saved
+
+    def needed(**arguments) -> float:
+        found = re.search(r"needed  about ([\d.]+) GB", cells(info(path, **arguments)))
+        assert found, arguments
+        return float(found[1])
+
+    few = needed(atoms=1_000_000)
+    assert needed(atoms=10_000_000) == pytest.approx(10 * few, rel=0.02)
+    assert needed(atoms=1_000_000, density=0.1) == few, "the default is that of liquid water"
+    assert needed(atoms=1_000_000, density=0.2) > 1.5 * few
+
+
+def test_a_model_without_counterpart_in_the_core_has_no_estimate(tmp_path):
+    path = tmp_path / "model.safetensors"
+    build({"layers": 2, "l_max": 1, "channels": 2, "layer_norm": True}, ["H"]).save(path)
+    assert "no estimate: the network runs through autograd" in cells(info(path, atoms=100))
 
 
 def test_a_folder_with_a_model_is_that_model(saved):

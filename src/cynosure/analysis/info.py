@@ -10,16 +10,22 @@ from typing import Any
 from ase.data import chemical_symbols
 
 from cynosure.analysis.data_report import describe_data
+from cynosure.analysis.memory import DEFAULT_DENSITY, estimate_memory_at_density, free_memory, memory_rows
 from cynosure.analysis.report import Report, Table
 from cynosure.data import read_frames
-from cynosure.potentials import Potential, load, read_header
+from cynosure.potentials import Evaluator, Potential, load, read_header
 
 # Longer texts of the provenance (a resolved configuration, say) are cut for the screen.
 _LONGEST = 90
 
 
 def info(
-    path: str | Path, keys: Mapping[str, str] | None = None, units: Mapping[str, str] | None = None
+    path: str | Path,
+    keys: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    *,
+    atoms: int | None = None,
+    density: float | None = None,
 ) -> Report:
     """Say what a file holds: a model file is loaded and its probe evaluated, anything else is read as frames.
 
@@ -27,11 +33,15 @@ def info(
         path: a model file, a folder with `model.safetensors` in it, or a file of structures.
         keys: for structures: label to column, as for `cynosure.data.read_frames`.
         units: for structures: quantity to unit, as for `cynosure.data.read_frames`.
+        atoms: for a model: estimate the memory that so many atoms need.
+        density: of those atoms, per Å³; that of liquid water by default.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is neither, saying why; a damaged or foreign model file says so.
+        ValueError: if it is neither, saying why; a damaged or foreign model file says so. A number of atoms or a
+            density that is not positive, a density without atoms, or either for a file of structures.
     """
+    _check_size(atoms, density)
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path} (looked in {path.absolute().parent})")
@@ -41,7 +51,9 @@ def info(
             raise ValueError(f"{path} is a folder without a model.safetensors in it; name a file")
         path = inside
     if is_safetensors(path):
-        return describe_model(path)
+        return describe_model(path, atoms, density)
+    if atoms is not None:
+        raise ValueError(f"{path} holds structures; memory is estimated for a model: name a model file")
     return describe_data(read_frames(path, keys or {}, units or {}))
 
 
@@ -55,8 +67,20 @@ def is_safetensors(path: Path) -> bool:
     return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] < path.stat().st_size
 
 
-def describe_model(path: str | Path) -> Report:
+def _check_size(atoms: int | None, density: float | None) -> None:
+    if atoms is not None and atoms < 1:
+        raise ValueError(f"{atoms} atoms: one or more was expected")
+    if density is not None and atoms is None:
+        raise ValueError("a density says nothing without a number of atoms; give that too (--atoms N)")
+
+
+def describe_model(path: str | Path, atoms: int | None = None, density: float | None = None) -> Report:
     """What a model file holds. The model is loaded, so that checksums and probe are checked.
+
+    Args:
+        path: of the model file.
+        atoms: estimate the memory that so many need.
+        density: of those atoms, per Å³; that of liquid water by default.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -84,12 +108,15 @@ def describe_model(path: str | Path) -> Report:
     provenance = tuple(_flat(header["provenance"]))
     if provenance:
         tables.append(Table("Provenance", ("", ""), provenance))
+    if atoms is not None:
+        tables.append(_memory(model, atoms, DEFAULT_DENSITY if density is None else density))
     return Report(
         title=f"{path}: a Cynosure model",
         tables=tuple(tables),
         next_steps=(
             f"cynosure check {path} STRUCTURE",
             f"cynosure eval {path} DATA",
+            f"cynosure bench {path} STRUCTURE",
             f"cynosure md {path} STRUCTURE --ensemble nvt --temperature 300 --out md.traj",
         ),
         is_model=True,
@@ -114,6 +141,15 @@ def _elements(model: Potential) -> Table:
     )
     title = f"Elements (E0s: {calibration.e0_kind})"
     return Table(title, ("element", "E0 (eV)", "scale (eV)", "shift (eV)"), rows)
+
+
+def _memory(model: Potential, atoms: int, density: float) -> Table:
+    evaluator = Evaluator(model)
+    memory = estimate_memory_at_density(evaluator, density)
+    rows = memory_rows(evaluator, memory, atoms, free_memory())
+    if memory is not None:
+        rows = (("edges", f"{memory.edges:.0f} per atom"), *rows)
+    return Table(f"Memory of {atoms:,} atoms at {density:g} atoms/Å³ (estimate)", ("", ""), rows)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "md": "Run molecular dynamics with a model.",
     "relax": "Relax a structure, and its cell if asked.",
     "check": "Check a model's symmetries and derivatives on a structure.",
+    "bench": "Measure how fast a model runs on this machine, and the memory it needs.",
     "info": "Show what a data set or a model file holds.",
 }
 

@@ -16,37 +16,31 @@ def info(
     ],
     key: Keys = None,
     unit: Units = None,
+    atoms: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Of a model: estimate the memory that so many atoms need.", show_default=False
+        ),
+    ] = None,
+    density: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="For --atoms: atoms per Å³, otherwise 0.1 as in liquid water; silicon has 0.05.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show what a data set or a model file holds.
 
     A model is loaded, so that its checksums and its probe are verified. Of a data set, what looks wrong is told.
     """
-    from rich import box
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     from cynosure.analysis import info as describe
+    from cynosure.cli.report import print_report
 
     console = Console(highlight=False)
-    report = describe(file, pairs(key), pairs(unit))
-    console.print(f"[bold]{escape(report.title)}[/bold]", soft_wrap=True)
-    for content in report.tables:
-        table = Table(
-            title=escape(content.title),
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            show_header=any(content.columns),
-        )
-        for column in content.columns:
-            table.add_column(escape(column), overflow="fold")
-        for row in content.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
-    for warning in report.warnings:
-        console.print(f"[yellow]Look at this:[/yellow] {escape(warning)}", soft_wrap=True)
-    if not report.warnings and not report.is_model:
-        console.print("Nothing looks wrong.")
-    console.print("\nNext:")
-    for command in report.next_steps:
-        console.print(f"  {escape(command)}", soft_wrap=True)
+    with console.status(f"Reading {file.name}"):
+        report = describe(file, pairs(key), pairs(unit), atoms=atoms, density=density)
+    print_report(report, console, if_nothing_is_wrong="" if report.is_model else "Nothing looks wrong.")

@@ -15,11 +15,13 @@ from ase.data import chemical_symbols, covalent_radii
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
-from cynosure.deploy.skin import Edges, SkinNeighbours
+from cynosure.deploy.skin import DEFAULT_SKIN, Edges, SkinNeighbours
 from cynosure.graph import AtomGraph
 from cynosure.graph.neighbours import MIN_DISTANCE
 from cynosure.potentials import Evaluator, Potential, load
 
+# Memory for each atom beside the network and the edges: copies of the structure, the kept positions, results. Measured.
+BYTES_PER_ATOM = 200
 # What ASE calls a derivative, and what the model calls it.
 _DERIVATIVES = {"forces": "forces", "stress": "stress", "stresses": "virials"}
 
@@ -64,7 +66,7 @@ class Calculator(AseCalculator):
         model_or_path: Potential | str | Path,
         device: torch.device | str | None = None,
         dtype: torch.dtype | str | None = None,
-        skin: float = 0.5,
+        skin: float = DEFAULT_SKIN,
     ) -> None:
         super().__init__()
         self.model = as_potential(model_or_path, device, dtype)
@@ -81,6 +83,16 @@ class Calculator(AseCalculator):
         self._asked: set[str] = set()
         self._asked_before: set[str] = set()
         self._ever_asked: set[str] = set()
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """What evaluates the model."""
+        return self._evaluator
+
+    @property
+    def num_pairs(self) -> int:
+        """Directed pairs in the kept neighbour list, those in the skin included; 0 before the first calculation."""
+        return self._neighbours.num_pairs
 
     @property
     def neighbour_list_builds(self) -> int:

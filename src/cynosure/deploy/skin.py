@@ -18,12 +18,16 @@ built anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cynosure.graph.neighbours import neighbour_list
+from cynosure.graph.neighbours import SEARCH_BYTES, neighbour_list
+
+# How much further than the cutoff a kept list reaches where nobody says otherwise, Å.
+DEFAULT_SKIN = 0.5
 
 # The bound above is compared in floating point; this many Å of the skin are kept back for its rounding.
 _ROUNDING = 1e-9
@@ -39,7 +43,10 @@ class Edges:
         shifts: [E, 3] int64, the cell shift S of r_ij = r_j + S·cell − r_i.
         sender_order: [E] int64, the stable permutation that sorts the edges by sender.
         distances: [E] float64, Å.
+        BYTES: memory of these arrays for each edge.
     """
+
+    BYTES: ClassVar[int] = 8 * (1 + 1 + 3 + 1 + 1)
 
     receivers: Tensor
     senders: Tensor
@@ -58,12 +65,16 @@ class SkinNeighbours:
 
     Attributes:
         builds: how many lists have been built so far.
+        BYTES_PER_PAIR: memory for each pair of the kept list (`_build`): five arrays, shifts among them twice, and
+            what the search needed besides. That is free by then, but the allocator of the process keeps it.
 
     Raises:
         ValueError: if the cutoff is not positive or the skin is negative.
     """
 
-    def __init__(self, cutoff: float, skin: float = 0.5, device: torch.device | str = "cpu") -> None:
+    BYTES_PER_PAIR: ClassVar[int] = 8 * (1 + 1 + 3) + 8 * (3 + 1) + (SEARCH_BYTES - 8 * (1 + 1 + 3))
+
+    def __init__(self, cutoff: float, skin: float = DEFAULT_SKIN, device: torch.device | str = "cpu") -> None:
         if not cutoff > 0 or not np.isfinite(cutoff):
             raise ValueError(f"the cutoff is {cutoff} Å; a positive length was expected")
         if not skin >= 0 or not np.isfinite(skin):
@@ -73,6 +84,11 @@ class SkinNeighbours:
         self.device = torch.device(device)
         self.builds = 0
         self._reference: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    @property
+    def num_pairs(self) -> int:
+        """Directed pairs in the kept list: those within cutoff + skin when it was built; 0 before the first."""
+        return 0 if self._reference is None else self._senders.shape[0]
 
     def covers(self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> bool:
         """Whether the kept list is complete for this structure (the rule in the module's docstring).

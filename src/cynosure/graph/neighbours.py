@@ -23,6 +23,9 @@ _MAX_CELLS_PER_AXIS = 50_000
 # A cell with more images of itself in reach than this, and so many edges in all, is in the wrong unit.
 _MANY_IMAGES = 1_000
 _MAX_EDGES_OF_THIN_CELL = 50_000_000
+# Memory that a search needs at its peak for each pair it finds, its result of 40 bytes included; measured, since part
+# of it is vesin's.
+SEARCH_BYTES = 152
 # Below this many atoms a second thread costs more than it brings.
 _ATOMS_PER_THREAD = 1000
 

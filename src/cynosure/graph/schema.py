@@ -17,6 +17,10 @@ from torch import Tensor
 LABEL_OWNER: dict[str, str] = {"energy": "structure", "forces": "atom", "stress": "structure"}
 LABEL_SHAPE: dict[str, tuple[int, ...]] = {"energy": (), "forces": (3,), "stress": (3, 3)}
 
+# Memory of `AtomGraph.edge_vectors` at its peak for each edge: the vectors, the cell of each edge, shifts as float64,
+# their product with the cell, and the sum.
+EDGE_VECTORS_BYTES = 8 * (9 + 3 + 3 + 3)
+
 
 @dataclass(frozen=True)
 class AtomGraph:

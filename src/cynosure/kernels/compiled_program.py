@@ -129,7 +129,7 @@ class CompiledProgram:
 
     def bytes_per_edge(self) -> int:
         """Memory of a run for each edge, its inputs included."""
-        return self.dtype.itemsize * (2 * (self.l_max + 1) ** 2 + 8) + 8 * 5
+        return self.dtype.itemsize * (2 * (self.l_max + 1) ** 2 + 8) + 8 * 6
 
     def _add(self, step: Step, maps: Sequence[Sequence[MapTerm]]) -> None:
         arrays = self._arrays(step)

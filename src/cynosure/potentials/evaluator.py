@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cynosure.graph import AtomGraph, from_atoms
-from cynosure.kernels import CompiledProgram, NotLowered
+from cynosure.kernels import CompiledProgram, NotLowered, core
 from cynosure.potentials import derivatives
 from cynosure.potentials.base import OUTPUTS, Potential
 from cynosure.potentials.probe import probe_atoms
@@ -65,6 +65,11 @@ class Evaluator:
         """`core` or `autograd`: what evaluates the network."""
         self._prepare()
         return "autograd" if self._program is None else "core"
+
+    @property
+    def instruction_set(self) -> str | None:
+        """What the core computes with (`avx512`, `avx2`, `portable`), None where autograd serves."""
+        return None if self.program is None else core.isa()
 
     @property
     def program(self) -> CompiledProgram | None:
