@@ -34,6 +34,23 @@ class Trainable:
         self.model = model
         self.why_not: str | None = None
         self._program: TrainingProgram | None = None
+        self._buffers = [buffer for buffer in model.buffers() if not buffer.is_inference()]
+        self._state: tuple | None = None
+
+    @property
+    def engine(self) -> str:
+        """`core` or `autograd`: what evaluates the network."""
+        self._prepare()
+        return "autograd" if self._program is None else "core"
+
+    def _prepare(self) -> None:
+        """Lower the network, at first and whenever more has changed than the numbers of its parameters."""
+        model = self.model
+        # (Programs hold factors made from buffers.)
+        state = (sum(buffer._version for buffer in self._buffers), model.dtype, model.device)
+        if state == self._state:
+            return
+        self._state, self._program, self.why_not = state, None, None
         if model.device.type != "cpu":
             self.why_not = f"the model is on {model.device}"
             return
@@ -42,16 +59,12 @@ class Trainable:
         except NotLowered as reason:
             self.why_not = str(reason)
 
-    @property
-    def engine(self) -> str:
-        """`core` or `autograd`: what evaluates the network."""
-        return "autograd" if self._program is None else "core"
-
     def __call__(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
         """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
         wanted = set(outputs)
         if unknown := wanted.difference(OUTPUTS):
             raise ValueError(f"no output '{min(unknown)}'; the outputs are {', '.join(OUTPUTS)}")
+        self._prepare()
         if self._program is None:
             return self.model(graph, wanted, differentiable=True)
         model, species = self.model, self.model.index_of(graph.atomic_numbers)

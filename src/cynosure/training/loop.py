@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cynosure.data import GraphDataset, epoch_batches
 from cynosure.graph import AtomGraph, batch
-from cynosure.potentials import Potential
+from cynosure.potentials import Potential, Trainable
 from cynosure.training.checkpoint import (
     Checkpoint,
     RunState,
@@ -80,6 +80,7 @@ class Trainer:
         previous: Checkpoint | None = None,
     ) -> None:
         self.model, self.config = model, config
+        self._outputs_of = Trainable(model)
         self.train, self.validation = train, validation
         self.average = Average(model, deepcopy(model), config.ema.decay)
         self.best: dict[str, Tensor] = {}
@@ -203,7 +204,7 @@ class Trainer:
             group["lr"] = lr
         graph, targets = self._load(indices)
         self._optimiser.zero_grad(set_to_none=True)
-        terms = self.loss.terms(self.model(graph, self.loss.outputs, differentiable=True), targets)
+        terms = self.loss.terms(self._outputs_of(graph, self.loss.outputs), targets)
         total = self.loss(terms)
         # The parameters by name: the edge vectors are leaves too, and nothing needs a derivative to them here.
         total.backward(inputs=self._parameters)
