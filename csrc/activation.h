@@ -159,4 +159,27 @@ void gate_second(const GateItem<T>& item, const T* in, const T* u, const T* g, c
   });
 }
 
+// y = factor f(x) and its derivative along u, factor f'(x) u, for `count` numbers.
+template <class T>
+void activation_along(Function function, double factor, long count, const T* x, const T* u, T* y, T* uy) {
+  over_lanes<T>(count, [&](long c, int tail) __attribute__((always_inline)) {
+    const auto [value, slope, curvature] = activate<T>(function, load_lanes<T>(x + c, tail));
+    store_lanes<T>(y + c, value * T(factor), tail);
+    store_lanes<T>(uy + c, slope * load_lanes<T>(u + c, tail) * T(factor), tail);
+  });
+}
+
+// The derivatives with respect to x and u of  <g, y> + <ug, uy>.
+template <class T>
+void activation_along_backward(Function function, double factor, long count, const T* x, const T* u, const T* g,
+                               const T* ug, T* gx, T* gu) {
+  over_lanes<T>(count, [&](long c, int tail) __attribute__((always_inline)) {
+    const auto [value, slope, curvature] = activate<T>(function, load_lanes<T>(x + c, tail));
+    const Vec<T> along = load_lanes<T>(ug + c, tail) * T(factor);
+    const Vec<T> of_value = load_lanes<T>(g + c, tail) * T(factor);
+    store_lanes<T>(gx + c, of_value * slope + along * curvature * load_lanes<T>(u + c, tail), tail);
+    store_lanes<T>(gu + c, along * slope, tail);
+  });
+}
+
 }  // namespace cynosure::CYNOSURE_ISA

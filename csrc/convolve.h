@@ -369,25 +369,29 @@ __attribute__((noinline)) void radial_rows(int edges, long length, const T* w, l
 }
 
 template <class T>
-void add_radial(const Plan<T>& plan, const Group& group, const ConvolveInputs<T>& in, const ChunkWork<T>& work,
-                const T* gweight, T* of_radial) {
+void add_radial_of(const Plan<T>& plan, const Group& group, long basis, int edges, const T* w, const T* gweight,
+                   T* of_radial) {
   constexpr int width = lanes<T>;
-  const long length = long(group.num_paths) * group.channels, row = plan.num_weights, sums_row = in.basis * width;
-  for (int s = 0; s < work.stretches; ++s) {
-    const int count = work.stretch[s].count, first = work.stretch[s].first;
-    const T* w = work.stretch[s].weight + group.weight_offset;
-    const T* gw = gweight + first * length;
-    T* sums = of_radial + first * sums_row;
-    long b = 0;
-    const auto some = [&]<int BASIS>() {
-      for (; b + BASIS <= in.basis; b += BASIS)
-        radial_rows<T, BASIS>(count, length, w + b * row, row, gw, sums + b * width, sums_row);
-    };
-    some.template operator()<8>();
-    some.template operator()<4>();
-    some.template operator()<2>();
-    some.template operator()<1>();
-  }
+  const long length = long(group.num_paths) * group.channels, row = plan.num_weights, sums_row = basis * width;
+  long b = 0;
+  const auto some = [&]<int BASIS>() {
+    for (; b + BASIS <= basis; b += BASIS)
+      radial_rows<T, BASIS>(edges, length, w + b * row, row, gweight, of_radial + b * width, sums_row);
+  };
+  some.template operator()<8>();
+  some.template operator()<4>();
+  some.template operator()<2>();
+  some.template operator()<1>();
+}
+
+// The same for a chunk, whose edges may differ in their weights W.
+template <class T>
+void add_radial(const Plan<T>& plan, const Group& group, long basis, const ChunkWork<T>& work, T* of_radial) {
+  const long length = long(group.num_paths) * group.channels;
+  for (int s = 0; s < work.stretches; ++s)
+    add_radial_of<T>(plan, group, basis, work.stretch[s].count, work.stretch[s].weight + group.weight_offset,
+                     work.gweight + work.stretch[s].first * length,
+                     of_radial + work.stretch[s].first * basis * lanes<T>);
 }
 
 // Sums that several threads add to: the derivatives with respect to senders' features and to the mixing weights.
@@ -513,7 +517,7 @@ void receive_backward(ChunkWork<T>& work, EdgeSums<T>& sums, const ConvolveInput
                                         sums.of_harmonics + path.edge_offset * width, long(plan.dim_edge) * width);
           });
         }
-      if (need_radial) add_radial<T>(plan, group, in, work, work.gweight, sums.of_radial);
+      if (need_radial) add_radial<T>(plan, group, in.basis, work, sums.of_radial);
       if (gradients.weight)
         add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, of_weight);
     }
@@ -598,7 +602,7 @@ void convolve_second(const Plan<T>& plan, const Edges& edges, const ConvolveInpu
                                                     {ux, umatrix, uweight + c}, ugweight + c, tail);
               });
           });
-          if (gradients.radial) add_radial<T>(plan, group, in, work, work.gweight, of_radial);
+          if (gradients.radial) add_radial<T>(plan, group, in.basis, work, of_radial);
           if (gradients.weight) {
             add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, sums.weight(me));
             add_weight<T>(plan, group, in.basis, work.count, uradial, ugweight, sums.weight(me));

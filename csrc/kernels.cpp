@@ -13,9 +13,18 @@ namespace cynosure::CYNOSURE_ISA {
 
 template <class T>
 constexpr KernelsOf<T> table() {
-  return {convolve_forward<T>,   convolve_backward<T>, convolve_second<T>, harmonics_forward<T>,
-          harmonics_backward<T>, harmonics_second<T>,  execute<T>,
-          train_first<T>,        train_second<T>,     fma_peak<T>};
+  return {convolve_forward<T>,
+          convolve_backward<T>,
+          convolve_second<T>,
+          harmonics_forward<T>,
+          harmonics_backward<T>,
+          harmonics_second<T>,
+          execute<T>,
+          train_first<T>,
+          train_second<T>,
+          activation_along<T>,
+          activation_along_backward<T>,
+          fma_peak<T>};
 }
 
 extern const Kernels kernels;

@@ -26,6 +26,10 @@ struct KernelsOf {
                       int threads);
   void (*train_second)(const Program<T>&, const Edges&, const ProgramCall<T>&, const TrainCall<T>&, const Workspace<T>&,
                        int threads);
+  // Of activation.h.
+  void (*activation_along)(Function, double factor, long count, const T* x, const T* u, T* y, T* uy);
+  void (*activation_along_backward)(Function, double factor, long count, const T* x, const T* u, const T* g,
+                                    const T* ug, T* gx, T* gu);
   // GFLOP/s of independent multiply-adds on one core, for about this many seconds.
   double (*fma_peak)(double seconds);
 };

@@ -121,15 +121,16 @@ class Training : public Run<T> {
     });
   }
 
-  // The direction of a convolution's arguments, for the edges of a chunk.
+  // The direction of a convolution's arguments, for the edges of a chunk. Rows of radial functions and of weights come
+  // twice, those of the edges and behind them those along the direction: a matrix product does both at once.
   struct Along {
     Scratch<T> matrix, radial, weight, gweight, still;
     const T* x[chunk];
     explicit Along(const Step<T>& step)
         : matrix(long(step.plan.num_entries) * chunk),
-          radial(long(step.basis) * chunk),
-          weight(long(step.plan.max_weights) * chunk),
-          gweight(long(step.plan.max_weights) * chunk),
+          radial(2L * step.basis * chunk),
+          weight(2L * step.plan.max_weights * chunk),
+          gweight(2L * step.plan.max_weights * chunk),
           still(step.plan.dim_x) {
       for (long c = 0; c < step.plan.dim_x; ++c) still[c] = T(0);
     }
@@ -142,14 +143,16 @@ class Training : public Run<T> {
       const long edge = work.edge[e];
       u.x[e] = step.along_in.dim ? this->row(step.along_in, this->edges_.senders[edge]) : u.still;
       const T along = this->space_.along_distances[edge];
-      for (long b = 0; b < in.basis; ++b) u.radial[e * in.basis + b] = along * in.slopes[edge * in.basis + b];
+      for (long b = 0; b < in.basis; ++b) {
+        u.radial[e * in.basis + b] = work.radial[e * in.basis + b];
+        u.radial[(count + e) * in.basis + b] = along * in.slopes[edge * in.basis + b];
+      }
     }
   }
 
-  void mix(ChunkWork<T>& work, Along& u, const ConvolveInputs<T>& in, const Group& group) {
+  static void mix(const ChunkWork<T>& work, Along& u, const ConvolveInputs<T>& in, const Group& group) {
     const long row = long(group.num_paths) * group.channels;
-    work.mix(group);
-    gemm<T>(work.count, row,
+    gemm<T>(2 * work.count, row,
             {in.basis, u.radial, in.basis, 1, in.weight + group.weight_offset, work.plan.num_weights, u.weight, row,
              false});
   }
@@ -187,11 +190,11 @@ class Training : public Run<T> {
         over_single_channels<T>(group.channels, [&]<bool TAIL>(long c, int tail) {
           for (int q = 0; q < group.num_paths; ++q) {
             const Path& path = plan.paths[group.first_path + q];
+            PathChunk<T> here = work.at(group, q, c, row, nullptr, fresh);
+            here.weight = u.weight + q * long(group.channels) + c;
             const Direction<T> direction{u.x, u.matrix + long(path.entry) * chunk,
-                                         u.weight + q * long(group.channels) + c};
-            with_shape_of(group, path, [&]<class SHAPE>() {
-              product_along<T, SHAPE, TAIL>(work.at(group, q, c, row, nullptr, fresh), direction, tail);
-            });
+                                         here.weight + work.count * here.weight_row};
+            with_shape_of(group, path, [&]<class SHAPE>() { product_along<T, SHAPE, TAIL>(here, direction, tail); });
           }
         });
       }
@@ -236,33 +239,35 @@ class Training : public Run<T> {
                        const T* g, const T* g_along, T* of_radial, const Halo<T>& halo) {
     const Plan<T>& plan = step.plan;
     T* of_weight = of_weights_ + (step.weight - this->training_.weights);
-    const long sums = in.basis * chunk * lanes<T>;
     const long last = this->edges_.start[receiver + 1];
     for (long first = this->edges_.start[receiver]; first < last; first += chunk) {
       take(work, u, step, in, first, int(last - first < chunk ? last - first : chunk));
       for (int e = 0; e < work.count; ++e)
         work.gx[e] = halo.row(this->edges_.senders[work.edge[e]], this->mine_, this->array(step.adjoint_in));
-      clear<T>(of_radial, in.basis * work.count);
-      clear<T>(of_radial + sums, in.basis * work.count);
+      const int count = work.count;
+      T* of_radial_along = of_radial + in.basis * count * lanes<T>;
+      clear<T>(of_radial, 2 * in.basis * count);
       for (int b = 0; b < plan.num_groups; ++b) {
         const Group& group = plan.groups[b];
         mix(work, u, in, group);
         over_single_channels<T>(group.channels, [&]<bool TAIL>(long c, int tail) {
           GroupChunk<T> here = work.at(group, c, g_along, true);
           here.g_more = g + c;
+          here.weight = u.weight + c;
+          here.gweight = u.gweight + c;
+          const long behind = count * here.weight_row;
           with_dim(group.dim_in, [&]<int IN>() {
-            product_backward_along<T, IN, TAIL>(here, {u.x, u.matrix, u.weight + c}, u.gweight + c, tail);
+            product_backward_along<T, IN, TAIL>(here, {u.x, u.matrix, here.weight + behind}, here.gweight + behind,
+                                                tail);
           });
         });
-        add_radial<T>(plan, group, in, work, work.gweight, of_radial);
-        add_radial<T>(plan, group, in, work, u.gweight, of_radial + sums);
-        add_weight<T>(plan, group, in.basis, work.count, work.radial, work.gweight, of_weight);
-        add_weight<T>(plan, group, in.basis, work.count, u.radial, u.gweight, of_weight);
+        add_radial_of<T>(plan, group, in.basis, 2 * count, in.weight + group.weight_offset, u.gweight, of_radial);
+        add_weight<T>(plan, group, in.basis, 2 * count, u.radial, u.gweight, of_weight);
       }
       T* of_slopes = this->training_.of_slopes[step.convolution];
       reduce<T>(work, of_radial, in.basis, this->training_.of_radial[step.convolution]);
-      reduce<T>(work, of_radial + sums, in.basis, of_slopes);
-      for (int e = 0; e < work.count; ++e)
+      reduce<T>(work, of_radial_along, in.basis, of_slopes);
+      for (int e = 0; e < count; ++e)
         for (long b = 0; b < in.basis; ++b)
           of_slopes[work.edge[e] * in.basis + b] *= this->space_.along_distances[work.edge[e]];
     }

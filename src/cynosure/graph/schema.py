@@ -17,9 +17,9 @@ from torch import Tensor
 LABEL_OWNER: dict[str, str] = {"energy": "structure", "forces": "atom", "stress": "structure"}
 LABEL_SHAPE: dict[str, tuple[int, ...]] = {"energy": (), "forces": (3,), "stress": (3, 3)}
 
-# Memory of `AtomGraph.edge_vectors` at its peak for each edge: the vectors, the cell of each edge, shifts as float64,
-# their product with the cell, and the sum.
-EDGE_VECTORS_BYTES = 8 * (9 + 3 + 3 + 3)
+# Memory of `AtomGraph.edge_vectors` at its peak for each edge of a structure: the vectors, shifts as float64, their
+# product with the cell, and the sum.
+EDGE_VECTORS_BYTES = 8 * (3 + 3 + 3 + 3)
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ class AtomGraph:
         vectors = self.positions.index_select(0, self.senders) - self.positions.index_select(
             0, self.receivers
         )
+        if self.num_structures == 1:
+            return vectors + self.shifts.to(vectors.dtype) @ self.cell[0]
         edge_cell = self.cell.index_select(0, self.structure.index_select(0, self.receivers))
         return vectors + torch.einsum("ea,eab->eb", self.shifts.to(vectors.dtype), edge_cell)
 

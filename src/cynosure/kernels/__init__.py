@@ -1,5 +1,6 @@
 """The operations that cost time, one file each, every one beside its plain-torch reference."""
 
+from cynosure.kernels.activation import activation_along, activation_along_reference
 from cynosure.kernels.compiled_program import CompiledProgram
 from cynosure.kernels.convolution import convolve, convolve_reference
 from cynosure.kernels.harmonics import spherical_harmonics, spherical_harmonics_reference
@@ -19,6 +20,8 @@ __all__ = [
     "TrainingProgram",
     "Value",
     "Weights",
+    "activation_along",
+    "activation_along_reference",
     "convolve",
     "convolve_reference",
     "species_linear",

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from cynosure.kernels import core
+from cynosure.kernels.activation import FUNCTIONS
 from cynosure.kernels.paths import PathTable
 from cynosure.kernels.plan import MAX_DEGREE
 from cynosure.kernels.program import (
@@ -30,8 +31,6 @@ from cynosure.kernels.program import (
     Weights,
 )
 from cynosure.o3 import Irreps
-
-_FUNCTIONS = {"identity": 0, "silu": 1, "tanh": 2, "sigmoid": 3}
 
 
 def lowered(program: Program, result: Value) -> tuple[list[Step], Value]:
@@ -264,7 +263,7 @@ def gate_numbers(step: Gate) -> tuple[list[int], list[float]]:
     for item in step.items:
         channels, ir = step.out.irreps[item.block_out]
         block = item.gate if item.block is None else item.block
-        numbers += [int(item.block is None), _FUNCTIONS[item.function], channels, ir.dim]
+        numbers += [int(item.block is None), FUNCTIONS[item.function], channels, ir.dim]
         numbers += [starts_in[block], starts_in[item.gate], starts_out[item.block_out]]
     return numbers, [item.factor for item in step.items]
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cynosure.kernels import activation_along
+
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": torch.nn.functional.silu,
     "sigmoid": torch.sigmoid,
@@ -42,16 +44,9 @@ class Activation(nn.Module):
         """Elementwise, any shape."""
         return self.factor * _FUNCTIONS[self.name](x)
 
-    def with_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """c f(x) and c f'(x), both differentiable."""
-        if self.name == "tanh":
-            value = torch.tanh(x)
-            return self.factor * value, self.factor * (1 - value * value)
-        sigmoid = torch.sigmoid(x)
-        if self.name == "sigmoid":
-            return self.factor * sigmoid, self.factor * sigmoid * (1 - sigmoid)
-        value = x * sigmoid
-        return self.factor * value, self.factor * (sigmoid + value * (1 - sigmoid))
+    def along(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """c f(x), and its derivative along u, c f'(x) u."""
+        return activation_along(self.name, self.factor, x, u)
 
     def extra_repr(self) -> str:
         return self.name

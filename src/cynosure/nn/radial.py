@@ -181,8 +181,7 @@ class RadialNetwork(nn.Module):
         """The same, and its derivative by the distance from that of the basis; [E, number] -> [E, hidden[-1]] each."""
         for weight in self.weights:
             matrix = weight / math.sqrt(weight.shape[0])
-            basis, factor = self.activation.with_slope(basis @ matrix)
-            slopes = factor * (slopes @ matrix)
+            basis, slopes = self.activation.along(basis @ matrix, slopes @ matrix)
         return basis, slopes
 
 
