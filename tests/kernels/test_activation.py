@@ -58,7 +58,7 @@ def test_the_second_result_is_the_derivative_along_u():
 def test_strided_and_empty_input():
     x, u = (value.reshape(10, 10).t() for value in draw(100, torch.float64))
     for value, reference in zip(
-        activation_along("silu", 1.0, x, u), activation_along_reference("silu", 1.0, x, u)
+        activation_along("silu", 1.0, x, u), activation_along_reference("silu", 1.0, x, u), strict=True
     ):
         torch.testing.assert_close(value, reference)
     assert activation_along("silu", 1.0, x[:0], u[:0])[0].shape == (0, 10)
