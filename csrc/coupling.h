@@ -89,16 +89,26 @@ CYNOSURE_INLINE void with_shape(const Path& path, F&& f) {
   f.template operator()<Shape<IN, 0, 0>>();
 }
 
+// x86 processors without AVX2 are so old that loops of their own are not worth the minute that they take to compile.
+#if defined(__AVX__) || defined(__aarch64__)
+constexpr bool has_sizes = true;
+#else
+constexpr bool has_sizes = false;
+#endif
+
 // Calls f.operator()<IN>() with dim_in where it is common and 0 where it is not.
 template <class F>
 CYNOSURE_INLINE void with_dim(int dim, F&& f) {
-  switch (dim) {
-    case 1: return f.template operator()<1>();
-    case 3: return f.template operator()<3>();
-    case 5: return f.template operator()<5>();
-    case 7: return f.template operator()<7>();
-    default: return f.template operator()<0>();
+  if constexpr (has_sizes) {
+    switch (dim) {
+      case 1: return f.template operator()<1>();
+      case 3: return f.template operator()<3>();
+      case 5: return f.template operator()<5>();
+      case 7: return f.template operator()<7>();
+      default: break;
+    }
   }
+  f.template operator()<0>();
 }
 
 template <class F>

@@ -29,4 +29,8 @@ from cynosure.kernels import core
 assert core.available() and core.module().__file__.startswith(sys.argv[1]), "the sanitized core did not load"
 PYTHON
 # (--capture=sys: a report goes to the process's own standard error, which pytest would otherwise keep and lose.)
+# (The tests of each instruction set run themselves once more; one round under the sanitizers is enough for those of
+# whole networks.)
 python -m pytest -p no:cacheprovider --capture=sys -q tests/kernels "$@"
+python -m pytest -p no:cacheprovider --capture=sys -q tests/potentials/test_evaluator.py \
+  tests/potentials/test_trainable.py -k "not instruction_set" "$@"

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 from cynosure.analysis import CHECKS, Deviation, check, finite_differences, precision, symmetries, verdict
-from cynosure.potentials import build
+from cynosure.potentials import Evaluator, build
 
 NETWORK = {"l_max": 2, "channels": 4, "radial_hidden": (8, 4), "cutoff": 4.0}
 
@@ -211,7 +211,7 @@ def test_a_network_in_float32_is_checked_in_float64_and_against_it(silicon):
 def test_a_network_that_loses_too_much_in_float32_is_found(silicon):
     exact = network(dtype=torch.float64)
     other = network(dtype=torch.float32, seed=1)
-    assert failed(precision(other, exact, silicon)) == {"float32: energy", "float32: forces"}
+    assert failed(precision(Evaluator(other), exact, silicon)) == {"float32: energy", "float32: forces"}
 
 
 @pytest.mark.parametrize("measure", ["forces", "stress", "smoothness"])

@@ -31,7 +31,7 @@ class Counted(torch.nn.Module):
         except AttributeError:
             return getattr(self.model, name)
 
-    def lower(self):
+    def lowered(self):
         raise NotLowered("this one counts its calls")
 
     def forward(self, graph, outputs=("energy", "forces"), **how):

@@ -15,12 +15,11 @@ from torch import Tensor
 
 import cynosure
 from cynosure.graph import AtomGraph, batch, from_atoms
-from cynosure.kernels import CompiledProgram, core
+from cynosure.kernels import CompiledProgram, compiled_program, core
 from cynosure.potentials import Evaluator, Potential
 
 needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
-E0S = {"H": -13.6, "C": -1030.0, "O": -2040.0, "Si": -7900.0}
 ARCHITECTURES = {
     "natural": {},
     "both parities": {"parity": True, "layers": 4},
@@ -38,20 +37,6 @@ ADDITIONS = {
     "isolated": {"e0_kind": "isolated", "shift": {"H": 0.1, "C": -0.2, "O": 0.3, "Si": 0.4}},
     "zbl": {"zbl": True},
 }
-
-
-def build(dtype: torch.dtype = torch.float64, e0_kind: str = "fitted", shift=0.0, **config) -> Potential:
-    settings = {"layers": 3, "l_max": 2, "channels": 8, "radial_hidden": [8, 6], "cutoff": 4.0, **config}
-    return cynosure.build(
-        settings,
-        list(E0S),
-        e0s=E0S,
-        e0_kind=e0_kind,
-        scale={"H": 0.5, "C": 0.7, "O": 1.1, "Si": 0.9},
-        shift=shift,
-        avg_neighbours=12.0,
-        dtype=dtype,
-    )
 
 
 def structures() -> dict[str, Atoms]:
@@ -91,7 +76,7 @@ def assert_agree(found: dict[str, Tensor], expected: dict[str, Tensor], toleranc
 @pytest.mark.parametrize(
     "config", [*ARCHITECTURES.values(), *ADDITIONS.values()], ids=[*ARCHITECTURES, *ADDITIONS]
 )
-def test_agrees_with_the_potential(config):
+def test_agrees_with_the_potential(build, config):
     model = build(**config)
     evaluator = Evaluator(model)
     assert evaluator.engine == "core"
@@ -99,7 +84,7 @@ def test_agrees_with_the_potential(config):
 
 
 @needs_core
-def test_forces_are_the_derivative_of_the_energy_it_gives():
+def test_forces_are_the_derivative_of_the_energy_it_gives(build):
     evaluator, graph = Evaluator(build(parity=True)), from_atoms(structures()["molecule"], 4.0)
     forces = evaluator.evaluate(graph)["forces"]
     for atom, axis in ((0, 0), (3, 1), (8, 2)):
@@ -114,7 +99,7 @@ def test_forces_are_the_derivative_of_the_energy_it_gives():
 
 @needs_core
 @pytest.mark.parametrize("channels", [16, 32, 37])
-def test_float32_is_as_exact_as_its_rounding(channels):
+def test_float32_is_as_exact_as_its_rounding(build, channels):
     model = build(torch.float32, channels=channels, parity=True, layers=3, radial_hidden=[64, 64])
     exact = build(torch.float64, channels=channels, parity=True, layers=3, radial_hidden=[64, 64])
     exact.load_state_dict(model.state_dict())
@@ -127,7 +112,26 @@ def test_float32_is_as_exact_as_its_rounding(channels):
 
 
 @needs_core
-def test_two_threads_agree_with_one_and_repeat_bit_by_bit():
+def test_tables_alone_cost_less_than_a_hundred_thousandth_of_an_ev_per_angstrom(build, monkeypatch):
+    # In float64, where nothing else is lost, with the tables that float32 gets.
+    monkeypatch.setitem(compiled_program._TERMS, torch.float64, compiled_program._TERMS[torch.float32])
+    monkeypatch.setitem(compiled_program._TOLERANCE, torch.float64, compiled_program._TOLERANCE[torch.float32])
+    model = build(parity=True, channels=16, radial_hidden=[64, 64])
+    program, result = model.lowered()
+    compiled = CompiledProgram(program, result, torch.float64)
+    for atoms in (structures()["molecule"], structures()["crystal"], structures()["slab"]):
+        graph = from_atoms(atoms, 4.0)
+        species = model.index_of(graph.atomic_numbers)
+        _, scale, _ = model.per_species(species)
+        _, forces, _ = compiled.run(graph.receivers, graph.senders, species, graph.edge_vectors(), scale)
+        expected = model(graph, ("forces",))["forces"]
+        assert forces is not None
+        error = float((forces - expected).abs().max())
+        assert 0 < error < 1e-5 * max(1.0, float(expected.abs().max()))
+
+
+@needs_core
+def test_two_threads_agree_with_one_and_repeat_bit_by_bit(build):
     crystal = ase.build.bulk("Si", cubic=True) * (3, 3, 2)
     crystal.rattle(0.1, seed=0)
     graph, before = from_atoms(crystal, 4.0), torch.get_num_threads()
@@ -145,7 +149,7 @@ def test_two_threads_agree_with_one_and_repeat_bit_by_bit():
 
 
 @needs_core
-def test_what_does_not_reach_the_energy_is_left_out():
+def test_what_does_not_reach_the_energy_is_left_out(build):
     program = Evaluator(build(parity=True, layers=4)).program
     # Of the 27 paths of the third layer, 12 lead to irreps that the last does not read.
     assert program is not None
@@ -153,7 +157,7 @@ def test_what_does_not_reach_the_energy_is_left_out():
 
 
 @needs_core
-def test_changed_weights_are_noticed():
+def test_changed_weights_are_noticed(build):
     model = build()
     evaluator, graph = Evaluator(model), everything()
     before = evaluator.evaluate(graph)["energy"]
@@ -168,7 +172,7 @@ def test_changed_weights_are_noticed():
 
 
 @needs_core
-def test_changed_elements_are_noticed():
+def test_changed_elements_are_noticed(build):
     model = build()
     evaluator = Evaluator(model)
     graph = from_atoms(structures()["molecule"], 4.0)
@@ -177,7 +181,7 @@ def test_changed_elements_are_noticed():
     assert_agree(evaluator.evaluate(graph, OUTPUTS), model(graph, OUTPUTS), 1e-10)
 
 
-def test_a_setting_without_counterpart_goes_through_autograd():
+def test_a_setting_without_counterpart_goes_through_autograd(build):
     model = build(layer_norm=True)
     evaluator = Evaluator(model)
     assert evaluator.engine == "autograd"
@@ -185,7 +189,7 @@ def test_a_setting_without_counterpart_goes_through_autograd():
     assert_agree(evaluator.evaluate(everything(), OUTPUTS), model(everything(), OUTPUTS), 1e-10)
 
 
-def test_weights_that_are_not_finite_give_what_the_potential_gives():
+def test_weights_that_are_not_finite_give_what_the_potential_gives(build):
     model = build(torch.float32)
     with torch.no_grad():
         next(model.parameters()).fill_(torch.nan)
@@ -193,7 +197,7 @@ def test_weights_that_are_not_finite_give_what_the_potential_gives():
 
 
 @needs_core
-def test_an_energy_alone_takes_no_derivative(monkeypatch):
+def test_an_energy_alone_takes_no_derivative(build, monkeypatch):
     evaluator = Evaluator(build())
     assert evaluator.engine == "core"
     seeds = []
@@ -210,7 +214,7 @@ def test_an_energy_alone_takes_no_derivative(monkeypatch):
 
 
 @needs_core
-def test_a_core_that_computes_wrongly_is_refused(monkeypatch):
+def test_a_core_that_computes_wrongly_is_refused(build, monkeypatch):
     run = CompiledProgram.run
 
     def wrong(self, *arguments, **how):
@@ -235,7 +239,7 @@ def test_a_core_that_computes_wrongly_is_refused(monkeypatch):
         ("vectors", lambda t: t[:, :2], r"'vectors' is .* \(\d+, 2\)"),
     ],
 )
-def test_a_wrong_argument_of_a_program_is_named(name, change, message):
+def test_a_wrong_argument_of_a_program_is_named(build, name, change, message):
     model = build()
     program, graph = Evaluator(model).program, from_atoms(structures()["molecule"], 4.0)
     assert program is not None
@@ -251,7 +255,7 @@ def test_a_wrong_argument_of_a_program_is_named(name, change, message):
 
 
 @needs_core
-def test_edges_in_any_order_give_the_same():
+def test_edges_in_any_order_give_the_same(build):
     model = build()
     program, graph = Evaluator(model).program, from_atoms(structures()["crystal"], 4.0)
     assert program is not None
@@ -281,7 +285,7 @@ def test_every_instruction_set_agrees(isa):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_an_unknown_output_and_an_unknown_element_are_refused():
+def test_an_unknown_output_and_an_unknown_element_are_refused(build):
     evaluator = Evaluator(build())
     with pytest.raises(ValueError, match="no output 'dipole'"):
         evaluator.evaluate(everything(), ("dipole",))

@@ -16,11 +16,10 @@ from torch import Tensor
 import cynosure
 from cynosure.graph import AtomGraph, batch, from_atoms
 from cynosure.kernels import core
-from cynosure.potentials import Potential, Trainable
+from cynosure.potentials import Evaluator, NequIP, Potential, Trainable
 
 needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
-E0S = {"H": -13.6, "C": -1030.0, "O": -2040.0, "Si": -7900.0}
 ARCHITECTURES = {
     "natural": {},
     "both parities": {"parity": True, "layers": 4},
@@ -35,20 +34,6 @@ ARCHITECTURES = {
     "isolated": {"e0_kind": "isolated", "shift": {"H": 0.1, "C": -0.2, "O": 0.3, "Si": 0.4}},
     "zbl": {"zbl": True},
 }
-
-
-def build(dtype: torch.dtype = torch.float64, e0_kind: str = "fitted", shift=0.0, **config) -> Potential:
-    settings = {"layers": 3, "l_max": 2, "channels": 8, "radial_hidden": [8, 6], "cutoff": 4.0, **config}
-    return cynosure.build(
-        settings,
-        list(E0S),
-        e0s=E0S,
-        e0_kind=e0_kind,
-        scale={"H": 0.5, "C": 0.7, "O": 1.1, "Si": 0.9},
-        shift=shift,
-        avg_neighbours=12.0,
-        dtype=dtype,
-    )
 
 
 def frames() -> AtomGraph:
@@ -91,7 +76,7 @@ def assert_agree(found, expected, tolerance: float) -> None:
 
 @needs_core
 @pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
-def test_values_and_derivatives_agree_with_autograd(config):
+def test_values_and_derivatives_agree_with_autograd(build, config):
     model, graph = build(**config), frames()
     trainable = Trainable(model)
     assert trainable.engine == "core"
@@ -102,7 +87,7 @@ def test_values_and_derivatives_agree_with_autograd(config):
 
 
 @needs_core
-def test_derivatives_are_those_of_finite_differences():
+def test_derivatives_are_those_of_finite_differences(build):
     model, graph = build(layers=2, parity=True), frames()
     trainable = Trainable(model)
     found = gradients(trainable(graph, OUTPUTS), model)
@@ -130,7 +115,7 @@ def test_derivatives_are_those_of_finite_differences():
 
 @needs_core
 @pytest.mark.parametrize("channels", [16, 37])
-def test_float32_is_as_exact_as_its_rounding(channels):
+def test_float32_is_as_exact_as_its_rounding(build, channels):
     model = build(torch.float32, channels=channels, parity=True, radial_hidden=[16, 12])
     exact = build(torch.float64, channels=channels, parity=True, radial_hidden=[16, 12])
     exact.load_state_dict(model.state_dict())
@@ -141,7 +126,7 @@ def test_float32_is_as_exact_as_its_rounding(channels):
 
 
 @needs_core
-def test_threads_agree_and_repeat_bit_by_bit():
+def test_threads_agree_and_repeat_bit_by_bit(build):
     crystal = ase.build.bulk("Si", cubic=True) * (3, 2, 2)
     crystal.rattle(0.1, seed=0)
     model, graph, before = build(), from_atoms(crystal, 4.0), torch.get_num_threads()
@@ -159,7 +144,7 @@ def test_threads_agree_and_repeat_bit_by_bit():
 
 
 @needs_core
-def test_two_evaluations_may_be_open_at_once():
+def test_two_evaluations_may_be_open_at_once(build):
     model, graph = build(), frames()
     trainable = Trainable(model)
     first, other = trainable(graph), trainable(from_atoms(ase.build.molecule("CH3CH2OH"), 4.0))
@@ -168,7 +153,7 @@ def test_two_evaluations_may_be_open_at_once():
 
 
 @needs_core
-def test_a_second_derivative_is_refused_not_wrong():
+def test_a_second_derivative_is_refused_not_wrong(build):
     model, graph = build(), frames()
     outputs = Trainable(model)(graph)
     parameters = list(model.parameters())
@@ -180,7 +165,7 @@ def test_a_second_derivative_is_refused_not_wrong():
 
 
 @needs_core
-def test_changed_parameters_and_buffers_are_taken_over():
+def test_changed_parameters_and_buffers_are_taken_over(build):
     model, graph = build(), frames()
     trainable = Trainable(model)
     trainable(graph)
@@ -193,7 +178,7 @@ def test_changed_parameters_and_buffers_are_taken_over():
     assert_agree(gradients(found, model), gradients(expected, model), 1e-11)
 
 
-def test_a_setting_without_counterpart_goes_through_autograd():
+def test_a_setting_without_counterpart_goes_through_autograd(build):
     model, graph = build(layer_norm=True), frames()
     trainable = Trainable(model)
     assert trainable.engine == "autograd"
@@ -203,7 +188,7 @@ def test_a_setting_without_counterpart_goes_through_autograd():
 
 
 @needs_core
-def test_structures_without_edges_have_energies_and_no_forces():
+def test_structures_without_edges_have_energies_and_no_forces(build):
     model, graph = build(), from_atoms(Atoms("OH", [[0, 0, 0], [0, 0, 30.0]]), 4.0)
     outputs = Trainable(model)(graph)
     expected = model(graph, differentiable=True)
@@ -225,6 +210,36 @@ def test_every_instruction_set_agrees(isa):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_an_unknown_output_is_refused():
+class Doubled(NequIP):
+    """Another network than its parent's, whose `lower` it inherits."""
+
+    def atomic_energies(self, graph, species, vectors):
+        return 2 * super().atomic_energies(graph, species, vectors)
+
+
+class Mistaken(Doubled):
+    """Says that it computes what NequIP does."""
+
+    def lower(self):
+        return super().lower()
+
+
+def test_a_network_written_anew_does_not_run_as_its_parents(build):
+    parent, graph = build(), frames()
+    model = Doubled(parent.config, parent.calibration).double()
+    assert Trainable(model).engine == Evaluator(model).engine == "autograd"
+    assert_agree(Trainable(model)(graph).values(), model(graph).values(), 1e-12)
+
+
+@needs_core
+def test_a_description_that_is_not_the_networks_is_refused(build):
+    parent = build()
+    model = Mistaken(parent.config, parent.calibration).double()
+    for door in (Trainable(model), Evaluator(model).evaluate):
+        with pytest.raises(RuntimeError, match="`lower` of Mistaken does not say"):
+            door(frames())
+
+
+def test_an_unknown_output_is_refused(build):
     with pytest.raises(ValueError, match="no output 'dipole'"):
         Trainable(build())(frames(), ("dipole",))

@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 
 from cynosure.graph import from_atoms
-from cynosure.potentials import Potential
+from cynosure.potentials import Evaluator, Potential
 
 # In float32 a symmetry is broken by rounding: so many times more than the float64 tolerance is let pass.
 _FLOAT32_ALLOWANCE = 1e5
@@ -63,10 +63,17 @@ class Evaluation:
     stress: np.ndarray | None
 
 
-def evaluate(model: Potential, atoms: Atoms) -> Evaluation:
-    """Energy, forces and stress of one structure, from a neighbour list made for it alone."""
+def evaluate(model: Potential, atoms: Atoms, engine: Evaluator | None = None) -> Evaluation:
+    """Energy, forces and stress of one structure, from a neighbour list made for it alone.
+
+    Args:
+        model: the potential.
+        atoms: the structure.
+        engine: what evaluates it; by default its own operations.
+    """
     outputs = ("energy", "energies", "forces", "stress")
-    result = model(from_atoms(atoms, model.cutoff).to(model.device), outputs=outputs)
+    call = model if engine is None else engine.evaluate
+    result = call(from_atoms(atoms, model.cutoff).to(model.device), outputs)
     arrays = {name: result[name].detach().to("cpu", torch.float64).numpy() for name in outputs}
     stress = arrays["stress"][0] if has_volume(atoms) else None
     return Evaluation(float(arrays["energy"][0]), arrays["energies"], arrays["forces"], stress)

@@ -130,6 +130,20 @@ class Potential(nn.Module, ABC):
         """
         raise NotLowered(f"the architecture {type(self).__name__}")
 
+    def lowered(self) -> tuple[Program, Value]:
+        """`lower`, if it speaks of this class's own `atomic_energies`.
+
+        Raises:
+            NotLowered: as `lower`; or a subclass has written `atomic_energies` anew and not `lower`, which would still
+                describe the network of its parent.
+        """
+        for kind in type(self).__mro__:
+            if "lower" in vars(kind):
+                return self.lower()
+            if "atomic_energies" in vars(kind):
+                break
+        raise NotLowered(f"the architecture {type(self).__name__}")
+
     def normalise(self, graph: AtomGraph) -> None:
         """Bring the features of a freshly built network to unit variance on a typical batch; by default, nothing.
 
@@ -185,23 +199,11 @@ class Potential(nn.Module, ABC):
             if derived:
                 vectors = vectors.detach().requires_grad_()
             energies = self._energies(graph, vectors)
-            results = {
-                "energies": energies,
-                "energy": energies.new_zeros(graph.num_structures).index_add(0, graph.structure, energies),
-            }
-            if derived:
-                gradient = derivatives.edge_gradient(energies, vectors, differentiable=differentiable)
-                if "forces" in wanted:
-                    results["forces"] = derivatives.forces(graph, gradient)
-                if "stress" in wanted:
-                    results["stress"] = derivatives.stress(graph, vectors, gradient)
-                if "virials" in wanted:
-                    results["virials"] = derivatives.virials(graph, vectors, gradient)
-        return {
-            name: value if differentiable else value.detach()
-            for name, value in results.items()
-            if name in wanted
-        }
+            gradient = (
+                derivatives.edge_gradient(energies, vectors, differentiable=differentiable) if derived else None
+            )
+            results = derivatives.outputs(graph, energies, vectors, gradient, wanted)
+        return {name: value if differentiable else value.detach() for name, value in results.items()}
 
     def save(self, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
         """Write the model file: see `cynosure.potentials.model_file`."""

@@ -9,6 +9,8 @@ With g_e = ∂E/∂r_e for the edge e = (i <- j), r_e = r_j + S·cell − r_i:
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,31 @@ from cynosure.graph import AtomGraph
 
 # The outputs of a potential that are derivatives.
 NAMES = frozenset({"forces", "stress", "virials"})
+
+
+def outputs(
+    graph: AtomGraph, energies: Tensor, vectors: Tensor, gradient: Tensor | None, wanted: Collection[str]
+) -> dict[str, Tensor]:
+    """What is wanted of a potential's outputs.
+
+    Args:
+        graph: the structures.
+        energies: [N] eV, of each atom.
+        vectors: [E, 3] Å.
+        gradient: [E, 3] eV/Å, as of `edge_gradient`; None where no derivative is wanted.
+        wanted: names of outputs.
+    """
+    results = {"energies": energies}
+    if "energy" in wanted:
+        results["energy"] = energies.new_zeros(graph.num_structures).index_add(0, graph.structure, energies)
+    if gradient is not None:
+        if "forces" in wanted:
+            results["forces"] = forces(graph, gradient)
+        if "stress" in wanted:
+            results["stress"] = stress(graph, vectors, gradient)
+        if "virials" in wanted:
+            results["virials"] = virials(graph, vectors, gradient)
+    return {name: results[name] for name in results if name in wanted}
 
 
 def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) -> Tensor:

@@ -9,16 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cynosure.graph import AtomGraph, from_atoms
+from cynosure.graph import AtomGraph
 from cynosure.kernels import CompiledProgram, NotLowered, core
 from cynosure.potentials import derivatives
+from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
 from cynosure.potentials.base import OUTPUTS, Potential
-from cynosure.potentials.probe import probe_atoms
-
-_CHECKED = ("energies", "forces", "virials")
-# How far the core may be from the reference, relative to the largest value: the tables' tolerance and rounding.
-_AGREEMENT = {torch.float32: 3e-5, torch.float64: 1e-9}
-
 
 class _Atoms(NamedTuple):
     """What depends on the elements of a graph alone, kept while they stay."""
@@ -174,30 +169,10 @@ class Evaluator:
         with torch.inference_mode(False):
             exact = deepcopy(self.model).to(torch.float64).requires_grad_(False)
             try:
-                program, result = exact.lower()
+                program, result = exact.lowered()
                 self._program = CompiledProgram(program, result, self.model.dtype)
             except NotLowered as reason:
                 self.why_not = str(reason)
                 return
-            self._check(exact)
-
-    def _check(self, exact: Potential) -> None:
-        """Compare the core with the reference in float64 on a small structure with every species.
-
-        Raises:
-            RuntimeError: they differ by more than tables and rounding explain.
-        """
-        graph = from_atoms(probe_atoms(exact.species, exact.cutoff), exact.cutoff)
-        expected = exact(graph, _CHECKED)
-        found = self.evaluate(graph, _CHECKED)
-        scale = float(exact.per_species(exact.index_of(graph.atomic_numbers))[1].abs().max())
-        for name, value in expected.items():
-            deviation = float((found[name] - value).abs().max())
-            allowed = _AGREEMENT[self.model.dtype] * (float(value.abs().max()) + scale)
-            # (Written so that NaN fails, unless the reference is NaN too.)
-            if not deviation <= allowed and bool(value.isfinite().all()):
-                raise RuntimeError(
-                    f"the compiled core gives {name} that deviate by {deviation:.2g} from the reference's "
-                    f"(tolerance {allowed:.2g}): this machine or this build computes wrongly. Set CYNOSURE_CORE=off "
-                    "to work without it, and please report this"
-                )
+            graph = probe_graph(exact)
+            check_agreement(exact, graph, self.evaluate(graph, CHECKED), self.model.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from cynosure.graph import AtomGraph
 from cynosure.kernels import NotLowered, TrainingProgram
 from cynosure.potentials import derivatives
+from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
 from cynosure.potentials.base import OUTPUTS, Potential
 
 
@@ -19,6 +21,8 @@ class Trainable:
     The network's energies, their derivatives and the derivatives of these with respect to all weights are three runs of
     the compiled core (`kernels.TrainingProgram`), without an autograd graph in between. Where that cannot be (another
     device, an architecture or a setting without a counterpart in the core, no core) the potential itself is called.
+
+    Before the core is used for the first time, its results for a small structure are compared with the potential's.
 
     Results can be differentiated with respect to the parameters once; for more, call the potential itself.
 
@@ -55,9 +59,12 @@ class Trainable:
             self.why_not = f"the model is on {model.device}"
             return
         try:
-            self._program = TrainingProgram(*model.lower(), model.dtype)
+            self._program = TrainingProgram(*model.lowered(), model.dtype)
         except NotLowered as reason:
             self.why_not = str(reason)
+            return
+        graph, exact = probe_graph(model), deepcopy(model).to(torch.float64)
+        check_agreement(exact, graph, self(graph, CHECKED), model.dtype)
 
     def __call__(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
         """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
@@ -88,18 +95,7 @@ class Trainable:
         energies = scale * network + added
         if of_added is not None:
             gradient = gradient + of_added
-        results = {
-            "energies": energies,
-            "energy": energies.new_zeros(graph.num_structures).index_add(0, graph.structure, energies),
-        }
-        vectors = vectors.to(model.dtype)
-        if "forces" in wanted:
-            results["forces"] = derivatives.forces(graph, gradient)
-        if "stress" in wanted:
-            results["stress"] = derivatives.stress(graph, vectors, gradient)
-        if "virials" in wanted:
-            results["virials"] = derivatives.virials(graph, vectors, gradient)
-        return {name: results[name] for name in wanted}
+        return derivatives.outputs(graph, energies, vectors.to(model.dtype), gradient, wanted)
 
     def _added(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor | None]:
         """The energies beside the network and their derivative with respect to the vectors; no weight is in them."""
