@@ -13,10 +13,9 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
-import cynosure
 from cynosure.graph import AtomGraph, batch, from_atoms
 from cynosure.kernels import CompiledProgram, compiled_program, core
-from cynosure.potentials import Evaluator, Potential
+from cynosure.potentials import Evaluator
 
 needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
@@ -115,7 +114,9 @@ def test_float32_is_as_exact_as_its_rounding(build, channels):
 def test_tables_alone_cost_less_than_a_hundred_thousandth_of_an_ev_per_angstrom(build, monkeypatch):
     # In float64, where nothing else is lost, with the tables that float32 gets.
     monkeypatch.setitem(compiled_program._TERMS, torch.float64, compiled_program._TERMS[torch.float32])
-    monkeypatch.setitem(compiled_program._TOLERANCE, torch.float64, compiled_program._TOLERANCE[torch.float32])
+    monkeypatch.setitem(
+        compiled_program._TOLERANCE, torch.float64, compiled_program._TOLERANCE[torch.float32]
+    )
     model = build(parity=True, channels=16, radial_hidden=[64, 64])
     program, result = model.lowered()
     compiled = CompiledProgram(program, result, torch.float64)

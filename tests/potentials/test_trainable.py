@@ -13,7 +13,6 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
-import cynosure
 from cynosure.graph import AtomGraph, batch, from_atoms
 from cynosure.kernels import core
 from cynosure.potentials import Evaluator, NequIP, Potential, Trainable

@@ -200,7 +200,9 @@ class Potential(nn.Module, ABC):
                 vectors = vectors.detach().requires_grad_()
             energies = self._energies(graph, vectors)
             gradient = (
-                derivatives.edge_gradient(energies, vectors, differentiable=differentiable) if derived else None
+                derivatives.edge_gradient(energies, vectors, differentiable=differentiable)
+                if derived
+                else None
             )
             results = derivatives.outputs(graph, energies, vectors, gradient, wanted)
         return {name: value if differentiable else value.detach() for name, value in results.items()}

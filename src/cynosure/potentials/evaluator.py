@@ -15,6 +15,7 @@ from cynosure.potentials import derivatives
 from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
 from cynosure.potentials.base import OUTPUTS, Potential
 
+
 class _Atoms(NamedTuple):
     """What depends on the elements of a graph alone, kept while they stay."""
 
