@@ -235,8 +235,9 @@ def test_a_description_that_is_not_the_networks_is_refused(build):
     parent = build()
     model = Mistaken(parent.config, parent.calibration).double()
     for door in (Trainable(model), Evaluator(model).evaluate):
-        with pytest.raises(RuntimeError, match="`lower` of Mistaken does not say"):
-            door(frames())
+        for _ in range(2):  # asking again does not help
+            with pytest.raises(RuntimeError, match="`lower` of Mistaken does not say"):
+                door(frames())
 
 
 def test_an_unknown_output_is_refused(build):

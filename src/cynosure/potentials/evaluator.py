@@ -163,17 +163,21 @@ class Evaluator:
         state = (versions, first.dtype, first.device, first.data_ptr())
         if state == self._state:
             return
-        self._state, self._program, self._atoms, self.why_not = state, None, None, None
+        # (The state is kept last: what was refused once is refused again.)
+        self._state, self._program, self._atoms, self.why_not = None, None, None, None
         if self.model.device.type != "cpu":
             self.why_not = f"the model is on {self.model.device}"
-            return
-        with torch.inference_mode(False):
-            exact = deepcopy(self.model).to(torch.float64).requires_grad_(False)
-            try:
-                program, result = exact.lowered()
-                self._program = CompiledProgram(program, result, self.model.dtype)
-            except NotLowered as reason:
-                self.why_not = str(reason)
-                return
-            graph = probe_graph(exact)
-            check_agreement(exact, graph, self.evaluate(graph, CHECKED), self.model.dtype)
+        else:
+            with torch.inference_mode(False):
+                exact = deepcopy(self.model).to(torch.float64).requires_grad_(False)
+                try:
+                    program = CompiledProgram(*exact.lowered(), self.model.dtype)
+                except NotLowered as reason:
+                    self.why_not = str(reason)
+                else:
+                    graph = probe_graph(exact)
+                    with torch.no_grad():
+                        found = self._evaluate(program, graph, set(CHECKED))
+                    check_agreement(exact, graph, found, self.model.dtype)
+                    self._program = program
+        self._state = state

@@ -54,17 +54,20 @@ class Trainable:
         state = (sum(buffer._version for buffer in self._buffers), model.dtype, model.device)
         if state == self._state:
             return
-        self._state, self._program, self.why_not = state, None, None
+        # (The state is kept last: what was refused once is refused again.)
+        self._state, self._program, self.why_not = None, None, None
         if model.device.type != "cpu":
             self.why_not = f"the model is on {model.device}"
-            return
-        try:
-            self._program = TrainingProgram(*model.lowered(), model.dtype)
-        except NotLowered as reason:
-            self.why_not = str(reason)
-            return
-        graph, exact = probe_graph(model), deepcopy(model).to(torch.float64)
-        check_agreement(exact, graph, self(graph, CHECKED), model.dtype)
+        else:
+            try:
+                program = TrainingProgram(*model.lowered(), model.dtype)
+            except NotLowered as reason:
+                self.why_not = str(reason)
+            else:
+                graph, exact = probe_graph(model), deepcopy(model).to(torch.float64)
+                check_agreement(exact, graph, self._evaluate(program, graph, set(CHECKED)), model.dtype)
+                self._program = program
+        self._state = state
 
     def __call__(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
         """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
@@ -74,13 +77,16 @@ class Trainable:
         self._prepare()
         if self._program is None:
             return self.model(graph, wanted, differentiable=True)
+        return self._evaluate(self._program, graph, wanted)
+
+    def _evaluate(self, program: TrainingProgram, graph: AtomGraph, wanted: set[str]) -> dict[str, Tensor]:
         model, species = self.model, self.model.index_of(graph.atomic_numbers)
         _, scale, _ = model.per_species(species)
         vectors = graph.edge_vectors()
         is_lone = model.calibration.e0_kind != "fitted"
         kinds = torch.arange(len(model.species)) if is_lone else species[:0]
         # Lone atoms, whose energies are subtracted, ride along: they have no edges, and so no part in derivatives.
-        network, gradient = self._program(
+        network, gradient = program(
             graph.receivers,
             graph.senders,
             torch.cat([species, kinds]),
