@@ -37,10 +37,12 @@ void convolve(NetworkBase& network, const Arrays& arrays, const Convolution& con
 }
 
 void run(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders, Address species,
-         Address vectors, Address seed, Address output, Address forces, Address virials, int threads) {
+         Address vectors, Address seed, Address output, Address forces, Address virials, Address visits,
+         int threads) {
   nb::gil_scoped_release release;
   network.run(nodes, edges, at<int64_t>(receivers), at<int64_t>(senders), at<int64_t>(species), at<double>(vectors),
-              at<void>(seed), at<void>(output), at<void>(forces), at<double>(virials), threads);
+              at<void>(seed), at<void>(output), at<void>(forces), at<double>(virials), at<int64_t>(visits),
+              threads);
 }
 
 void train_first(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders,

@@ -6,8 +6,11 @@
 //    distances, which are those of all layers together.
 // 4. From these to the edge vectors, and on to forces and virials.
 //
+// Only a convolution reads what other nodes have. Steps from one convolution up to the next are a segment, and a segment
+// runs tile by tile: a few nodes go through all its steps while their features are in the cache.
+//
 // A thread works on the receivers of its range throughout; what it adds to other threads' senders goes through halos,
-// as in convolve.h. All threads meet after every step, since arrays share memory.
+// as in convolve.h. All threads meet after every segment, since arrays share memory.
 #pragma once
 
 #include "activation.h"
@@ -19,9 +22,14 @@
 namespace cynosure::CYNOSURE_ISA {
 
 // Receivers whose messages are held at a time: two tiles of the linear map that follows.
-constexpr int tile_nodes = 2 * tile_rows;
-// Nodes of one species that a linear map works on at a time.
-constexpr int linear_nodes = 8 * tile_rows;
+constexpr int message_nodes = 2 * tile_rows;
+// Nodes of a tile.
+constexpr int tile_nodes = 16 * tile_rows;
+
+struct Tile {
+  const int64_t* nodes;
+  int count;
+};
 
 template <class T>
 class Run {
@@ -38,9 +46,8 @@ class Run {
         me_(omp_get_thread_num()),
         team_(omp_get_num_threads()),
         mine_(receivers_of(edges, me_, team_)),
-        species_start_(program.num_species + 1),
-        message_(long(tile_nodes) * widest(&Plan<T>::dim_out)) {
-    sort_by_species();
+        message_(long(message_nodes) * widest(&Plan<T>::dim_out)) {
+    list_nodes();
     if (derivatives_ && team_ > 1) halos_[me_].collect(edges, mine_, widest(&Plan<T>::dim_x));
   }
 
@@ -59,21 +66,52 @@ class Run {
  protected:
   // Steps 2 to 4 up to the edge vectors.
   void network() {
-    for (int s = 0; s < program_.num_steps; ++s) {
-      forward(program_.steps[s]);
-      meet();
-    }
+    over_segments([&](const Step<T>& step, Tile tile) { forward(step, tile); });
     for (long i = mine_.begin; i < mine_.end; ++i) call_.output[i] = *row(program_.energy, i);
     if (!derivatives_) return;
     meet();  // the derivative may lie where the energy was
     for (long i = mine_.begin; i < mine_.end; ++i) *row(program_.of_energy, i) = call_.seed[i];
-    for (int s = program_.num_steps - 1; s >= 0; --s)
-      if (program_.steps[s].of_in.dim || program_.steps[s].kind == Kind::convolve) {
-        meet();
-        backward(program_.steps[s]);
-      }
+    back_over_segments(&Step<T>::of_in, [&](const Step<T>& step, Tile tile) { backward(step, tile); });
     meet();
     edge_derivatives();
+  }
+
+  // f(step, tile) for all steps, first to last.
+  template <class F>
+  void over_segments(F&& f) {
+    for (int first = 0, last; first < program_.num_steps; first = last) {
+      for (last = first + 1; last < program_.num_steps && program_.steps[last].kind != Kind::convolve;) ++last;
+      over_tiles([&](Tile tile) {
+        for (int s = first; s < last; ++s) f(program_.steps[s], tile);
+      });
+      meet();
+    }
+  }
+
+  // f(step, tile) for all steps, last to first. A convolution adds to the rows of its senders in the array `senders`,
+  // which are zero before its segment and complete behind it.
+  template <class F>
+  void back_over_segments(Array Step<T>::*senders, F&& f) {
+    for (int last = program_.num_steps, first; last > 0; last = first) {
+      for (first = last - 1; first > 0 && program_.steps[first].kind != Kind::convolve;) --first;
+      const Step<T>& head = program_.steps[first];
+      const Array of_x = head.kind == Kind::convolve ? head.*senders : Array{};
+      meet();
+      for (long c = mine_.begin * of_x.dim; c < mine_.end * of_x.dim; ++c) array(of_x)[c] = T(0);
+      halos_[me_].clear(of_x.dim);
+      over_tiles([&](Tile tile) {
+        for (int s = last - 1; s >= first; --s) f(program_.steps[s], tile);
+      });
+      if (team_ == 1 || !of_x.dim) continue;
+      meet();
+      add_halos(halos_, team_, mine_, array(of_x));
+    }
+  }
+
+  template <class F>
+  void over_tiles(F&& f) const {
+    for (long first = mine_.begin; first < mine_.end; first += tile_nodes)
+      f(Tile{space_.nodes + first, int(mine_.end - first < tile_nodes ? mine_.end - first : tile_nodes)});
   }
 
   long widest(int32_t Plan<T>::*dim) const {
@@ -96,18 +134,15 @@ class Run {
     return {edges_.edges * me_ / team_, edges_.edges * (me_ + 1) / team_};
   }
 
-  // by_species[begin + species_start[s] ...] are this thread's nodes of species s.
-  void sort_by_species() {
-    const int count = program_.num_species;
-    for (int s = 0; s <= count; ++s) species_start_[s] = 0;
-    for (long i = mine_.begin; i < mine_.end; ++i)
-      if (call_.species[i] + 1 < count) ++species_start_[call_.species[i] + 1];
-    for (int s = 1; s < count; ++s) species_start_[s] += species_start_[s - 1];
-    species_start_[count] = mine_.end - mine_.begin;
-    for (long i = mine_.begin; i < mine_.end; ++i)
-      space_.by_species[mine_.begin + species_start_[call_.species[i]]++] = i;
-    for (int s = count - 1; s > 0; --s) species_start_[s] = species_start_[s - 1];
-    species_start_[0] = 0;
+  // This thread's nodes, those of a tile by species.
+  void list_nodes() {
+    for (long node = mine_.begin; node < mine_.end; ++node) {
+      const long begin = node - (node - mine_.begin) % tile_nodes;
+      long to = node;
+      for (; to > begin && call_.species[space_.nodes[to - 1]] > call_.species[node]; --to)
+        space_.nodes[to] = space_.nodes[to - 1];
+      space_.nodes[to] = node;
+    }
   }
 
   void geometry() {
@@ -141,60 +176,60 @@ class Run {
     edges_.order = space_.order;
   }
 
-  void forward(const Step<T>& step) {
+  void forward(const Step<T>& step, Tile tile) {
     switch (step.kind) {
       case Kind::embed:
-        for (long i = mine_.begin; i < mine_.end; ++i)
+        return over_nodes(tile, [&](long i) {
           std::memcpy(row(step.out, i), step.table + call_.species[i] * step.out.dim, sizeof(T) * step.out.dim);
-        return;
-      case Kind::linear: return apply(step.map, step.by_species, step.in, step.out);
-      case Kind::convolve: return convolve(step);
+        });
+      case Kind::linear: return apply(step.map, step.by_species, tile, step.in, step.out);
+      case Kind::convolve: return convolve(step, tile);
       case Kind::gate:
-        for (long i = mine_.begin; i < mine_.end; ++i)
+        return over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k) gate_forward<T>(step.items[k], row(step.in, i), row(step.out, i));
-        return;
+        });
     }
   }
 
-  void backward(const Step<T>& step) {
+  void backward(const Step<T>& step, Tile tile) {
+    if (step.kind == Kind::convolve) return convolve_back(step, tile);
+    if (!step.of_in.dim) return;
     switch (step.kind) {
-      case Kind::embed: return;
-      case Kind::linear: return apply(step.transposed, step.by_species, step.of_out, step.of_in);
-      case Kind::convolve: return convolve_back(step);
+      case Kind::linear: return apply(step.transposed, step.by_species, tile, step.of_out, step.of_in);
       case Kind::gate:
-        for (long i = mine_.begin; i < mine_.end; ++i)
+        return over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k)
             gate_backward<T>(step.items[k], row(step.in, i), row(step.of_out, i), row(step.of_in, i));
-        return;
+        });
+      default: return;
     }
   }
 
-  // f(species, count, nodes) over this thread's nodes, a few at a time, species by species if asked.
   template <class F>
-  void over_nodes(bool by_species, F&& f) const {
-    long nodes[linear_nodes];
-    for (int s = 0; s < (by_species ? program_.num_species : 1); ++s) {
-      const long last = by_species ? species_start_[s + 1] : mine_.end - mine_.begin;
-      for (long first = by_species ? species_start_[s] : 0; first < last; first += linear_nodes) {
-        const int count = int(last - first < linear_nodes ? last - first : linear_nodes);
-        for (int r = 0; r < count; ++r) {
-          const long place = mine_.begin + first + r;
-          nodes[r] = by_species ? space_.by_species[place] : place;
-        }
-        f(s, count, nodes);
-      }
+  static void over_nodes(Tile tile, F&& f) {
+    for (int r = 0; r < tile.count; ++r) f(tile.nodes[r]);
+  }
+
+  // f(species, tile), one species at a time if asked.
+  template <class F>
+  void over_species(bool by_species, Tile tile, F&& f) const {
+    if (!by_species) return f(0, tile);
+    for (int first = 0, last; first < tile.count; first = last) {
+      const int64_t species = call_.species[tile.nodes[first]];
+      for (last = first + 1; last < tile.count && call_.species[tile.nodes[last]] == species;) ++last;
+      f(species, Tile{tile.nodes + first, last - first});
     }
   }
 
-  void apply(const LinearMap<T>& map, bool by_species, const Array& in, const Array& out) {
-    const T* from[linear_nodes];
-    T* to[linear_nodes];
-    over_nodes(by_species, [&](int species, int count, const long* nodes) {
-      for (int r = 0; r < count; ++r) {
-        from[r] = row(in, nodes[r]);
-        to[r] = row(out, nodes[r]);
+  void apply(const LinearMap<T>& map, bool by_species, Tile tile, const Array& in, const Array& out) {
+    const T* from[tile_nodes];
+    T* to[tile_nodes];
+    over_species(by_species, tile, [&](int64_t species, Tile some) {
+      for (int r = 0; r < some.count; ++r) {
+        from[r] = row(in, some.nodes[r]);
+        to[r] = row(out, some.nodes[r]);
       }
-      linear<T>(map, species, count, from, to);
+      linear<T>(map, species, some.count, from, to);
     });
   }
 
@@ -205,53 +240,54 @@ class Run {
     return {array(step.in), space_.harmonics, nullptr, step.weight, step.basis, &step.intervals, space_.distances};
   }
 
-  // Messages go on to the linear map a few receivers at a time, and are never all there but for training.
-  void convolve(const Step<T>& step) {
-    const ConvolveInputs<T> in = inputs(step);
-    ChunkWork<T> work(step.plan, edges_, in);
-    const T* from[tile_nodes];
-    T* to[tile_nodes];
-    for (long first = mine_.begin; first < mine_.end; first += tile_nodes) {
-      const int count = int(mine_.end - first < tile_nodes ? mine_.end - first : tile_nodes);
-      for (int r = 0; r < count; ++r) {
-        T* message = step.message.dim ? row(step.message, first + r) : message_ + r * step.plan.dim_out;
-        receive(work, in, first + r, message);
-        from[r] = message;
-        to[r] = row(step.out, first + r);
-      }
-      linear<T>(step.map, 0, count, from, to);
-    }
+  // f(tile) for so many nodes at a time as have their messages held.
+  template <class F>
+  static void over_messages(Tile tile, F&& f) {
+    for (int first = 0; first < tile.count; first += message_nodes)
+      f(Tile{tile.nodes + first, tile.count - first < message_nodes ? tile.count - first : message_nodes});
   }
 
-  void convolve_back(const Step<T>& step) {
+  // Messages go on to the linear map a few receivers at a time, and are never all there but for training.
+  void convolve(const Step<T>& step, Tile tile) {
+    const ConvolveInputs<T> in = inputs(step);
+    ChunkWork<T> work(step.plan, edges_, in);
+    const T* from[message_nodes];
+    T* to[message_nodes];
+    over_messages(tile, [&](Tile some) {
+      for (int r = 0; r < some.count; ++r) {
+        const long node = some.nodes[r];
+        T* message = step.message.dim ? row(step.message, node) : message_ + r * step.plan.dim_out;
+        receive(work, in, node, message);
+        from[r] = message;
+        to[r] = row(step.out, node);
+      }
+      linear<T>(step.map, 0, some.count, from, to);
+    });
+  }
+
+  void convolve_back(const Step<T>& step, Tile tile) {
     const ConvolveInputs<T> in = inputs(step);
     // (Null where nothing depends on x: the first layer's features are those of the species.)
     T* of_x = step.of_in.dim ? array(step.of_in) : nullptr;
-    for (long c = mine_.begin * step.of_in.dim; c < mine_.end * step.of_in.dim; ++c) of_x[c] = T(0);
     const Halo<T>& halo = halos_[me_];
-    halos_[me_].clear(step.of_in.dim);
     ConvolveGradients<T> gradients{of_x, space_.of_harmonics, nullptr, nullptr, space_.of_distances, true};
     ChunkWork<T> work(step.plan, edges_, in);
     EdgeSums<T> sums(step.plan, in, gradients);
-    const T* from[tile_nodes];
-    T* to[tile_nodes];
-    for (long first = mine_.begin; first < mine_.end; first += tile_nodes) {
-      const int count = int(mine_.end - first < tile_nodes ? mine_.end - first : tile_nodes);
-      for (int r = 0; r < count; ++r) {
-        from[r] = row(step.of_out, first + r);
+    const T* from[message_nodes];
+    T* to[message_nodes];
+    over_messages(tile, [&](Tile some) {
+      for (int r = 0; r < some.count; ++r) {
+        from[r] = row(step.of_out, some.nodes[r]);
         to[r] = message_ + r * step.plan.dim_out;
       }
-      linear<T>(step.transposed, 0, count, from, to);
-      for (int r = 0; r < count; ++r)
-        receive_backward(work, sums, in, first + r, to[r], gradients, static_cast<T*>(nullptr),
+      linear<T>(step.transposed, 0, some.count, from, to);
+      for (int r = 0; r < some.count; ++r)
+        receive_backward(work, sums, in, some.nodes[r], to[r], gradients, static_cast<T*>(nullptr),
                          [&](ChunkWork<T>& chunk_work) {
                            for (int e = 0; of_x && e < chunk_work.count; ++e)
                              chunk_work.gx[e] = halo.row(edges_.senders[chunk_work.edge[e]], mine_, of_x);
                          });
-    }
-    if (team_ == 1 || !of_x) return;
-    meet();
-    add_halos(halos_, team_, mine_, of_x);
+    });
   }
 
   void edge_derivatives() {
@@ -301,7 +337,6 @@ class Run {
   const bool derivatives_;
   const int me_, team_;
   const Range mine_;
-  Scratch<long> species_start_;
   Scratch<T> message_;
 };
 

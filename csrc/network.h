@@ -1,58 +1,21 @@
 // A program with the memory behind it: weights, plans, and the workspace of its runs.
 #pragma once
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
-#include <cstdlib>
 #include <deque>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 #include <vector>
 
 #include "convolution.h"
 #include "kernels.h"
 #include "program.h"
+#include "renumbering.h"
 #include "topology.h"
 
 namespace cynosure {
 
 using Integers = std::vector<int32_t>;
 using Addresses = std::vector<uintptr_t>;
-
-// Memory that grows, aligned for vectors, and is never given back before the end. What it held is lost by growing.
-template <class T>
-class Buffer {
- public:
-  ~Buffer() { std::free(data_); }
-  T* reserve(int64_t size) {
-    if (size > capacity_) {
-      std::free(data_);
-      capacity_ = 0;
-      const size_t unit = size_t(size) * sizeof(T) < huge_page ? 64 : huge_page;
-      const size_t bytes = (size_t(size) * sizeof(T) + unit) / unit * unit;
-#ifdef _WIN32
-      data_ = static_cast<T*>(std::malloc(bytes));
-#else
-      data_ = static_cast<T*>(std::aligned_alloc(unit, bytes));
-#endif
-#ifdef __linux__
-      // Rows of neighbours lie all over a large array: with small pages every one is a miss of the page table's cache.
-      if (data_ && unit == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
-#endif
-      if (!data_) throw std::bad_alloc();
-      capacity_ = size;
-    }
-    return data_;
-  }
-
- private:
-  static constexpr size_t huge_page = size_t(1) << 21;
-  T* data_ = nullptr;
-  int64_t capacity_ = 0;
-};
 
 // Terms of a linear map as they come from Python: six numbers each, in the order of LinearTerm up to `add`, and where
 // its weights lie, [species (or 1), in_channels, out_channels]. Weights are float64 and copied; for training they are
@@ -78,7 +41,7 @@ class NetworkBase {
   virtual void finish(int64_t arena, const std::vector<int64_t>& energy) = 0;
   virtual void run(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
                    const int64_t* species, const double* vectors, const void* seed, void* output, void* forces,
-                   double* virials, int threads) = 0;
+                   double* virials, const int64_t* visits, int threads) = 0;
 
   // Training, of a network made with `weights`. What the two passes share lies in `memory`, of so many numbers.
   virtual int64_t train_memory(int64_t nodes, int64_t edges) const = 0;
@@ -148,28 +111,16 @@ class Network : public NetworkBase {
 
   void run(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders, const int64_t* species,
            const double* vectors, const void* seed, void* output, void* forces, double* virials,
-           int threads) override {
+           const int64_t* visits, int threads) override {
     const std::lock_guard<std::mutex> one_at_a_time(mutex_);
     const Topology topology(nodes, edges, receivers, senders);
     check_species(nodes, species);
-    const int dim = (program_.lmax + 1) * (program_.lmax + 1);
-    const bool derivatives = forces || virials;
-    const int64_t later = derivatives ? edges : 0;
-    const Workspace<T> space{arena_.reserve(program_.arena * nodes),
-                             vectors_.reserve(3 * edges),
-                             distances_.reserve(edges),
-                             harmonics_.reserve(dim * edges),
-                             of_vectors_.reserve(3 * later),
-                             of_distances_.reserve(later),
-                             of_harmonics_.reserve(dim * later),
-                             by_species_.reserve(nodes),
-                             order_.reserve(edges),
-                             nullptr,
-                             nullptr};
-    kernels().of<T>().execute(program_, topology.view(),
-                              {species, vectors, static_cast<const T*>(seed), static_cast<T*>(output),
-                               static_cast<T*>(forces), virials},
-                              space, threads);
+    const ProgramCall<T> call{species, vectors, static_cast<const T*>(seed), static_cast<T*>(output),
+                              static_cast<T*>(forces), virials};
+    if (!visits) return execute(topology, call, threads);
+    const ProgramCall<T> renumbered = renumbering_.take(topology.view(), visits, call);
+    execute(renumbering_.topology(), renumbered, threads);
+    renumbering_.give_back(visits, renumbered, call);
   }
 
   int64_t train_memory(int64_t nodes, int64_t edges) const override {
@@ -220,6 +171,24 @@ class Network : public NetworkBase {
                                     "; there are " + std::to_string(program_.num_species));
   }
 
+  void execute(const Topology& topology, const ProgramCall<T>& call, int threads) {
+    const Edges graph = topology.view();
+    const int64_t edges = graph.edges, later = call.forces || call.virials ? edges : 0;
+    const int dim = (program_.lmax + 1) * (program_.lmax + 1);
+    const Workspace<T> space{arena_.reserve(program_.arena * graph.nodes),
+                             vectors_.reserve(3 * edges),
+                             distances_.reserve(edges),
+                             harmonics_.reserve(dim * edges),
+                             of_vectors_.reserve(3 * later),
+                             of_distances_.reserve(later),
+                             of_harmonics_.reserve(dim * later),
+                             nodes_.reserve(graph.nodes),
+                             order_.reserve(edges),
+                             nullptr,
+                             nullptr};
+    kernels().of<T>().execute(program_, graph, call, space, threads);
+  }
+
   static T* const* pointers(const Addresses& addresses) {
     static_assert(sizeof(uintptr_t) == sizeof(T*));
     return reinterpret_cast<T* const*>(addresses.data());
@@ -243,7 +212,7 @@ class Network : public NetworkBase {
     space.along_distances = part(edges);
     space.along_harmonics = part(dim * edges);
     space.of_vectors = of_vectors;
-    space.by_species = by_species_.reserve(nodes);
+    space.nodes = nodes_.reserve(nodes);
     return space;
   }
 
@@ -290,7 +259,8 @@ class Network : public NetworkBase {
   std::deque<Convolution> convolutions_;
   std::mutex mutex_;
   Buffer<T> arena_, vectors_, distances_, harmonics_, of_vectors_, of_distances_, of_harmonics_;
-  Buffer<int64_t> by_species_, order_;
+  Buffer<int64_t> nodes_, order_;
+  Renumbering<T> renumbering_;
 };
 
 }  // namespace cynosure

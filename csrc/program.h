@@ -111,7 +111,7 @@ struct Workspace {
   T* of_vectors;
   T* of_distances;
   T* of_harmonics;
-  int64_t* by_species;  // [nodes]
+  int64_t* nodes;       // [nodes], those of each thread by species within a tile
   int64_t* order;       // [edges], those of each receiver by distance
   // For training: distances and harmonics along the direction.
   T* along_distances;

@@ -35,17 +35,11 @@ class Training : public Run<T> {
     for (int64_t c = 0; c < this->training_.num_weights; ++c) of_weights[c] = T(0);
     edges_along();
     this->meet();
-    for (int s = 0; s < this->program_.num_steps; ++s) {
-      along(this->program_.steps[s]);
-      this->meet();
-    }
+    this->over_segments([&](const Step<T>& step, Tile tile) { along(step, tile); });
     const Step<T>& last = this->program_.steps[this->program_.num_steps - 1];
     for (long i = this->mine_.begin; i < this->mine_.end; ++i)
       *this->row(last.adjoint_out, i) = this->training_.of_output[i];
-    for (int s = this->program_.num_steps - 1; s >= 0; --s) {
-      this->meet();
-      adjoint(this->program_.steps[s]);
-    }
+    this->back_over_segments(&Step<T>::adjoint_in, [&](const Step<T>& step, Tile tile) { adjoint(step, tile); });
   }
 
  private:
@@ -63,61 +57,61 @@ class Training : public Run<T> {
                         v + 3 * range.begin, space.along_harmonics + dim * range.begin, nullptr, 1);
   }
 
-  void along(const Step<T>& step) {
+  void along(const Step<T>& step, Tile tile) {
     if (!step.along_out.dim) return;
     switch (step.kind) {
       case Kind::embed: return;
       case Kind::linear:
-        if (step.along_in.dim) return this->apply(step.map, step.by_species, step.along_in, step.along_out);
+        if (step.along_in.dim) return this->apply(step.map, step.by_species, tile, step.along_in, step.along_out);
         // What the source adds does not move; what it would be first to write is zero.
         for (int t = 0; t < step.map.num_terms; ++t) {
           const LinearTerm<T>& term = step.map.terms[t];
           if (term.add) continue;
-          for (long i = this->mine_.begin; i < this->mine_.end; ++i)
+          this->over_nodes(tile, [&](long i) {
             for (long c = 0; c < long(term.dim) * term.out_channels; ++c)
               this->row(step.along_out, i)[term.out + c] = T(0);
+          });
         }
         return;
-      case Kind::convolve: return convolve_along(step);
+      case Kind::convolve: return convolve_along(step, tile);
       case Kind::gate:
-        for (long i = this->mine_.begin; i < this->mine_.end; ++i)
+        return this->over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k)
             gate_along<T>(step.items[k], this->row(step.in, i), this->row(step.along_in, i),
                           this->row(step.along_out, i));
-        return;
+        });
     }
   }
 
-  void adjoint(const Step<T>& step) {
+  void adjoint(const Step<T>& step, Tile tile) {
     switch (step.kind) {
       case Kind::embed:
-        for (long i = this->mine_.begin; i < this->mine_.end; ++i) {
+        return this->over_nodes(tile, [&](long i) {
           T* to = of_weights_ + (step.table - this->training_.weights) + this->call_.species[i] * step.out.dim;
           for (long c = 0; c < step.out.dim; ++c) to[c] += this->row(step.adjoint_out, i)[c];
-        }
-        return;
+        });
       case Kind::linear:
-        outer(step, step.in, step.adjoint_out);
-        if (step.along_in.dim) outer(step, step.along_in, step.of_out);
-        return this->apply(step.adjoint_map, step.by_species, step.adjoint_out, step.adjoint_in);
-      case Kind::convolve: return convolve_adjoint(step);
+        outer(step, tile, step.in, step.adjoint_out);
+        if (step.along_in.dim) outer(step, tile, step.along_in, step.of_out);
+        return this->apply(step.adjoint_map, step.by_species, tile, step.adjoint_out, step.adjoint_in);
+      case Kind::convolve: return convolve_adjoint(step, tile);
       case Kind::gate:
-        for (long i = this->mine_.begin; i < this->mine_.end; ++i)
+        return this->over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k)
             gate_second<T>(step.items[k], this->row(step.in, i), this->row(step.along_in, i), this->row(step.of_out, i),
                            this->row(step.adjoint_out, i), this->row(step.adjoint_in, i));
-        return;
+        });
     }
   }
 
-  void outer(const Step<T>& step, const Array& in, const Array& g) {
-    const T *from[linear_nodes], *by[linear_nodes];
-    this->over_nodes(step.by_species, [&](int species, int count, const long* nodes) {
-      for (int r = 0; r < count; ++r) {
-        from[r] = this->row(in, nodes[r]);
-        by[r] = this->row(g, nodes[r]);
+  void outer(const Step<T>& step, Tile tile, const Array& in, const Array& g) {
+    const T *from[tile_nodes], *by[tile_nodes];
+    this->over_species(step.by_species, tile, [&](int64_t species, Tile some) {
+      for (int r = 0; r < some.count; ++r) {
+        from[r] = this->row(in, some.nodes[r]);
+        by[r] = this->row(g, some.nodes[r]);
       }
-      linear_outer<T>(step.map, species, count, from, by, this->training_.weights, of_weights_);
+      linear_outer<T>(step.map, species, some.count, from, by, this->training_.weights, of_weights_);
     });
   }
 
@@ -157,22 +151,21 @@ class Training : public Run<T> {
              false});
   }
 
-  void convolve_along(const Step<T>& step) {
+  void convolve_along(const Step<T>& step, Tile tile) {
     const ConvolveInputs<T> in = this->inputs(step);
     ChunkWork<T> work(step.plan, this->edges_, in);
     Along u(step);
-    const T* from[tile_nodes];
-    T* to[tile_nodes];
-    for (long first = this->mine_.begin; first < this->mine_.end; first += tile_nodes) {
-      const int count = int(this->mine_.end - first < tile_nodes ? this->mine_.end - first : tile_nodes);
-      for (int r = 0; r < count; ++r) {
-        T* message = this->row(step.along_message, first + r);
-        receive_along(work, u, step, in, first + r, message);
+    const T* from[message_nodes];
+    T* to[message_nodes];
+    this->over_messages(tile, [&](Tile some) {
+      for (int r = 0; r < some.count; ++r) {
+        T* message = this->row(step.along_message, some.nodes[r]);
+        receive_along(work, u, step, in, some.nodes[r], message);
         from[r] = message;
-        to[r] = this->row(step.along_out, first + r);
+        to[r] = this->row(step.along_out, some.nodes[r]);
       }
-      linear<T>(step.map, 0, count, from, to);
-    }
+      linear<T>(step.map, 0, some.count, from, to);
+    });
   }
 
   void receive_along(ChunkWork<T>& work, Along& u, const Step<T>& step, const ConvolveInputs<T>& in, long receiver,
@@ -201,49 +194,43 @@ class Training : public Run<T> {
     }
   }
 
-  void convolve_adjoint(const Step<T>& step) {
+  void convolve_adjoint(const Step<T>& step, Tile tile) {
     const ConvolveInputs<T> in = this->inputs(step);
-    const Range mine = this->mine_;
-    T* of_x = this->array(step.adjoint_in);
-    for (long c = mine.begin * step.adjoint_in.dim; c < mine.end * step.adjoint_in.dim; ++c) of_x[c] = T(0);
-    const Halo<T>& halo = this->halos_[this->me_];
-    this->halos_[this->me_].clear(step.adjoint_in.dim);
     ChunkWork<T> work(step.plan, this->edges_, in);
     Along u(step);
     const long dim = step.plan.dim_out;
-    Scratch<T> messages(2 * tile_nodes * dim), of_radial(2 * in.basis * chunk * lanes<T>);
-    const T *from[tile_nodes], *from_along[tile_nodes], *message[tile_nodes], *message_along[tile_nodes];
-    T *to[tile_nodes], *to_along[tile_nodes];
-    for (long first = mine.begin; first < mine.end; first += tile_nodes) {
-      const int count = int(mine.end - first < tile_nodes ? mine.end - first : tile_nodes);
-      for (int r = 0; r < count; ++r) {
-        from[r] = this->row(step.adjoint_out, first + r);
-        from_along[r] = this->row(step.of_out, first + r);
-        message[r] = this->row(step.message, first + r);
-        message_along[r] = this->row(step.along_message, first + r);
+    Scratch<T> messages(2 * message_nodes * dim), of_radial(2 * in.basis * chunk * lanes<T>);
+    const T *from[message_nodes], *from_along[message_nodes], *message[message_nodes], *message_along[message_nodes];
+    T *to[message_nodes], *to_along[message_nodes];
+    this->over_messages(tile, [&](Tile some) {
+      for (int r = 0; r < some.count; ++r) {
+        const long node = some.nodes[r];
+        from[r] = this->row(step.adjoint_out, node);
+        from_along[r] = this->row(step.of_out, node);
+        message[r] = this->row(step.message, node);
+        message_along[r] = this->row(step.along_message, node);
         to[r] = messages + 2 * r * dim;
         to_along[r] = to[r] + dim;
       }
-      linear_outer<T>(step.map, 0, count, message, from, this->training_.weights, of_weights_);
-      linear_outer<T>(step.map, 0, count, message_along, from_along, this->training_.weights, of_weights_);
-      linear<T>(step.transposed, 0, count, from, to);
-      linear<T>(step.transposed, 0, count, from_along, to_along);
-      for (int r = 0; r < count; ++r) receive_adjoint(work, u, step, in, first + r, to[r], to_along[r], of_radial, halo);
-    }
-    if (this->team_ == 1) return;
-    this->meet();
-    add_halos(this->halos_, this->team_, mine, of_x);
+      linear_outer<T>(step.map, 0, some.count, message, from, this->training_.weights, of_weights_);
+      linear_outer<T>(step.map, 0, some.count, message_along, from_along, this->training_.weights, of_weights_);
+      linear<T>(step.transposed, 0, some.count, from, to);
+      linear<T>(step.transposed, 0, some.count, from_along, to_along);
+      for (int r = 0; r < some.count; ++r)
+        receive_adjoint(work, u, step, in, some.nodes[r], to[r], to_along[r], of_radial);
+    });
   }
 
   void receive_adjoint(ChunkWork<T>& work, Along& u, const Step<T>& step, const ConvolveInputs<T>& in, long receiver,
-                       const T* g, const T* g_along, T* of_radial, const Halo<T>& halo) {
+                       const T* g, const T* g_along, T* of_radial) {
     const Plan<T>& plan = step.plan;
     T* of_weight = of_weights_ + (step.weight - this->training_.weights);
     const long last = this->edges_.start[receiver + 1];
     for (long first = this->edges_.start[receiver]; first < last; first += chunk) {
       take(work, u, step, in, first, int(last - first < chunk ? last - first : chunk));
       for (int e = 0; e < work.count; ++e)
-        work.gx[e] = halo.row(this->edges_.senders[work.edge[e]], this->mine_, this->array(step.adjoint_in));
+        work.gx[e] = this->halos_[this->me_].row(this->edges_.senders[work.edge[e]], this->mine_,
+                                                 this->array(step.adjoint_in));
       const int count = work.count;
       T* of_radial_along = of_radial + in.basis * count * lanes<T>;
       clear<T>(of_radial, 2 * in.basis * count);

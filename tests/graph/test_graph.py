@@ -10,7 +10,16 @@ from ase.build import bulk, molecule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cynosure.graph import AtomGraph, batch, from_atoms, matrix_from_voigt, select, unbatch
+from cynosure.graph import (
+    AtomGraph,
+    batch,
+    from_atoms,
+    matrix_from_voigt,
+    nearby_order,
+    schema,
+    select,
+    unbatch,
+)
 
 LABELS = {"energy": -3.0, "forces": np.arange(9.0).reshape(3, 3), "stress": np.arange(9.0).reshape(3, 3)}
 
@@ -62,6 +71,61 @@ def test_edge_vectors_are_the_displacements():
     expected = atoms.positions[j] + shifts @ atoms.cell.array - atoms.positions[i]
     np.testing.assert_allclose(graph.edge_vectors().numpy(), expected, atol=1e-13)
     assert (np.linalg.norm(expected, axis=1) < 4.0).all()
+
+
+def test_edge_vectors_of_many_edges_are_made_in_pieces(monkeypatch):
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.1, seed=0)
+    graphs = batch([from_atoms(atoms, 5.0), from_atoms(molecule("CH3CH2OH"), 5.0)])
+    for graph in (from_atoms(atoms, 5.0), graphs):
+        whole = graph.edge_vectors()
+        monkeypatch.setattr(schema, "_EDGES_AT_ONCE", 7)
+        assert torch.equal(graph.edge_vectors(), whole)
+        monkeypatch.undo()
+
+
+def random_crystal(cells: int, seed: int) -> Atoms:
+    atoms = bulk("Si", cubic=True) * (cells, cells, cells)
+    atoms.rattle(0.1, seed=seed)
+    rng = np.random.default_rng(seed)
+    atoms.positions += (
+        rng.integers(-2, 3, size=(len(atoms), 3)) @ atoms.cell.array
+    )  # unwrapped, as after a long run
+    return atoms[rng.permutation(len(atoms))]
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+def test_nearby_order_brings_neighbours_together(periodic):
+    atoms = random_crystal(6, 0)
+    if not periodic:
+        atoms.wrap()
+        atoms.pbc = False
+    graph = from_atoms(atoms, 3.0)
+    order = nearby_order(graph)
+    assert torch.equal(order.sort().values, torch.arange(len(atoms)))
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(atoms))
+    apart = (place[graph.receivers] - place[graph.senders]).abs().double()
+    assert float(apart.median()) < len(atoms) / 40  # a third of them apart when at random
+
+
+@given(st.integers(0, 100))
+@settings(max_examples=10, deadline=None)
+def test_nearby_order_does_not_depend_on_numbering(seed):
+    atoms = random_crystal(2, seed)
+    shuffled = np.random.default_rng(seed).permutation(len(atoms))
+    graphs = [from_atoms(a, 3.0) for a in (atoms, atoms[shuffled])]
+    cubes = []
+    for graph in graphs:
+        wrapped = torch.linalg.solve(graph.cell[0].T, graph.positions[nearby_order(graph)].T).T
+        wrapped = (wrapped - wrapped.floor()) @ graph.cell[0]
+        cubes.append(((wrapped - wrapped.amin(0)) / 3.0).floor())
+    assert torch.equal(*cubes)
+
+
+def test_nearby_order_is_of_one_structure():
+    with pytest.raises(ValueError, match="the graph has 2"):
+        nearby_order(batch([from_atoms(water(), 3.0)] * 2))
 
 
 def test_sender_order_sorts_stably():

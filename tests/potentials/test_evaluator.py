@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import ase.build
+import numpy as np
 import pytest
 import torch
 from ase import Atoms
@@ -16,6 +17,7 @@ from torch import Tensor
 from cynosure.graph import AtomGraph, batch, from_atoms
 from cynosure.kernels import CompiledProgram, compiled_program, core
 from cynosure.potentials import Evaluator
+from cynosure.potentials import evaluator as evaluator_module
 
 needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
@@ -149,6 +151,30 @@ def test_two_threads_agree_with_one_and_repeat_bit_by_bit(build):
     assert all(torch.equal(results[1][name], results[2][name]) for name in OUTPUTS)
 
 
+def mixed(cells: int, seed: int = 0) -> Atoms:
+    """Silicon, oxygen and carbon at random on a crystal, its atoms in no order."""
+    rng = np.random.default_rng(seed)
+    atoms = ase.build.bulk("Si", cubic=True) * (cells, 2, 2)
+    atoms.rattle(0.1, seed=seed)
+    atoms.symbols[:] = rng.choice(["Si", "O", "C"], len(atoms))
+    return atoms[rng.permutation(len(atoms))]
+
+
+@needs_core
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("large", [1, 10**9], ids=["laid out anew", "as it comes"])
+def test_many_atoms_agree_with_the_potential(build, monkeypatch, threads, large):
+    monkeypatch.setattr(evaluator_module, "_LARGE", large)
+    model, graph, before = build(parity=True, layers=3), from_atoms(mixed(7), 4.0), torch.get_num_threads()
+    expected = model(graph, OUTPUTS)
+    try:
+        torch.set_num_threads(threads)
+        found = Evaluator(model).evaluate(graph, OUTPUTS)
+    finally:
+        torch.set_num_threads(before)
+    assert_agree(found, expected, 1e-10)
+
+
 @needs_core
 def test_what_does_not_reach_the_energy_is_left_out(build):
     program = Evaluator(build(parity=True, layers=4)).program
@@ -256,20 +282,51 @@ def test_a_wrong_argument_of_a_program_is_named(build, name, change, message):
 
 
 @needs_core
-def test_edges_in_any_order_give_the_same(build):
+@pytest.mark.parametrize(
+    ("visits", "message"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7, 9], "'visits' has 9 at place 8"),
+        ([0, 1, 2, -1, 4, 5, 6, 7, 8], "'visits' has -1 at place 3"),
+        ([0, 1, 2, 2, 4, 5, 6, 7, 8], "'visits' has 2 at place 3"),
+        ([0, 1, 2], r"'visits' is torch.int64 \(3,\)"),
+    ],
+)
+def test_visits_that_miss_a_node_are_refused(build, visits, message):
+    model = build()
+    program, graph = Evaluator(model).program, from_atoms(structures()["molecule"], 4.0)
+    assert program is not None
+    species = model.index_of(graph.atomic_numbers)
+    with pytest.raises(ValueError, match=message):
+        program.run(
+            graph.receivers, graph.senders, species, graph.edge_vectors(), visits=torch.tensor(visits)
+        )
+
+
+@needs_core
+def test_nodes_and_edges_in_any_order_give_the_same(build):
     model = build()
     program, graph = Evaluator(model).program, from_atoms(structures()["crystal"], 4.0)
     assert program is not None
     species, seed = model.index_of(graph.atomic_numbers), torch.ones(graph.num_atoms)
-    order = torch.randperm(graph.num_edges, generator=torch.Generator().manual_seed(0))
-    results = [
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(graph.num_edges, generator=generator)
+    visits = torch.randperm(graph.num_atoms, generator=generator)
+    first, *others = (
         program.run(
-            graph.receivers[o], graph.senders[o], species, graph.edge_vectors()[o], seed, virials=True
+            graph.receivers[o],
+            graph.senders[o],
+            species,
+            graph.edge_vectors()[o],
+            seed,
+            virials=True,
+            visits=v,
         )
         for o in (torch.arange(graph.num_edges), order)
-    ]
-    for found, expected in zip(*results, strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        for v in (None, visits)
+    )
+    for results in others:
+        for found, expected in zip(results, first, strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 @needs_core

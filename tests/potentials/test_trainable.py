@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import ase.build
+import numpy as np
 import pytest
 import torch
 from ase import Atoms
@@ -83,6 +84,25 @@ def test_values_and_derivatives_agree_with_autograd(build, config):
     assert found.keys() == expected.keys()
     assert_agree(found.values(), [expected[name] for name in found], 1e-12)
     assert_agree(gradients(found, model), gradients(expected, model), 1e-11)
+
+
+@needs_core
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_atoms_of_several_species(build, threads):
+    rng, before = np.random.default_rng(0), torch.get_num_threads()
+    atoms = ase.build.bulk("Si", cubic=True) * (7, 2, 2)
+    atoms.rattle(0.1, seed=0)
+    atoms.symbols[:] = rng.choice(["Si", "O", "C"], len(atoms))
+    model, graph = build(parity=True, layers=3), from_atoms(atoms, 4.0)
+    expected = model(graph, OUTPUTS, differentiable=True)
+    try:
+        torch.set_num_threads(threads)
+        found = Trainable(model)(graph, OUTPUTS)
+        derivatives = gradients(found, model)
+    finally:
+        torch.set_num_threads(before)
+    assert_agree(found.values(), [expected[name] for name in found], 1e-11)
+    assert_agree(derivatives, gradients(expected, model), 1e-10)
 
 
 @needs_core

@@ -4,8 +4,7 @@ The count is of the calculator at its peak, on the CPU and through the compiled 
 of a simulation, when the core holds its arrays and the displacements of the edges are computed anew:
 
 1. the network: arrays of the nodes and of the edges, inputs and results included (`kernels.CompiledProgram`),
-2. the neighbour list: pairs up to cutoff + skin, the edges among them, and what their displacements need
-   (`deploy.skin`, `graph.schema`),
+2. the neighbour list: pairs up to cutoff + skin, and the edges among them (`deploy.skin`),
 3. the structure itself (`deploy.calculator`).
 
 Every term is proportional to the number of atoms, edges or pairs. What Python and torch take before, some 0.3 GB, is
@@ -19,15 +18,14 @@ from dataclasses import dataclass
 
 from cynosure.deploy.calculator import BYTES_PER_ATOM
 from cynosure.deploy.skin import DEFAULT_SKIN, Edges, SkinNeighbours
-from cynosure.graph.schema import EDGE_VECTORS_BYTES
 from cynosure.potentials import Evaluator
 
 # Atoms per Å³: liquid water has 0.10, silicon 0.05, copper 0.085, diamond 0.18.
 DEFAULT_DENSITY = 0.1
 Rows = tuple[tuple[str, str], ...]
 
-# An edge's receiver, sender and displacement are inputs of the network, and counted there.
-_COUNTED_TWICE = 8 * (1 + 1 + 3)
+# An edge's receiver and sender are inputs of the network, and counted there, as its displacement is.
+_COUNTED_TWICE = 8 * (1 + 1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def estimate_memory(evaluator: Evaluator, edges: float, pairs: float) -> Memory 
     program = evaluator.program
     if program is None:
         return None
-    of_edge = Edges.BYTES + EDGE_VECTORS_BYTES - _COUNTED_TWICE
+    of_edge = Edges.BYTES - _COUNTED_TWICE
     return Memory(
         edges=edges,
         pairs=pairs,

@@ -3,6 +3,7 @@
 from cynosure.graph.ase import from_arrays, from_atoms, matrix_from_voigt
 from cynosure.graph.batch import batch, select, unbatch
 from cynosure.graph.neighbours import neighbour_list
+from cynosure.graph.order import nearby_order
 from cynosure.graph.schema import LABEL_OWNER, LABEL_SHAPE, AtomGraph
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "from_arrays",
     "from_atoms",
     "matrix_from_voigt",
+    "nearby_order",
     "neighbour_list",
     "select",
     "unbatch",

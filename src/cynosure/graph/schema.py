@@ -17,9 +17,8 @@ from torch import Tensor
 LABEL_OWNER: dict[str, str] = {"energy": "structure", "forces": "atom", "stress": "structure"}
 LABEL_SHAPE: dict[str, tuple[int, ...]] = {"energy": (), "forces": (3,), "stress": (3, 3)}
 
-# Memory of `AtomGraph.edge_vectors` at its peak for each edge of a structure: the vectors, shifts as float64, their
-# product with the cell, and the sum.
-EDGE_VECTORS_BYTES = 8 * (3 + 3 + 3 + 3)
+# Edges whose vectors are made together, so that what is on the way to them stays in the cache.
+_EDGES_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,21 @@ class AtomGraph:
 
     def edge_vectors(self) -> Tensor:
         """[E, 3] float64, Å: the displacement r_j + S·cell − r_i of each edge, from receiver to sender."""
-        vectors = self.positions.index_select(0, self.senders) - self.positions.index_select(
-            0, self.receivers
-        )
+        if self.num_edges <= _EDGES_AT_ONCE or self.positions.requires_grad or self.cell.requires_grad:
+            return self._vectors_of(slice(None))
+        vectors = self.positions.new_empty(self.num_edges, 3)
+        for first in range(0, self.num_edges, _EDGES_AT_ONCE):
+            some = slice(first, first + _EDGES_AT_ONCE)
+            vectors[some] = self._vectors_of(some)
+        return vectors
+
+    def _vectors_of(self, edges: slice) -> Tensor:
+        receivers, shifts = self.receivers[edges], self.shifts[edges].to(self.cell.dtype)
+        to, origin = (self.positions.index_select(0, ends) for ends in (self.senders[edges], receivers))
         if self.num_structures == 1:
-            return vectors + self.shifts.to(vectors.dtype) @ self.cell[0]
-        edge_cell = self.cell.index_select(0, self.structure.index_select(0, self.receivers))
-        return vectors + torch.einsum("ea,eab->eb", self.shifts.to(vectors.dtype), edge_cell)
+            return to - origin + shifts @ self.cell[0]
+        edge_cell = self.cell.index_select(0, self.structure.index_select(0, receivers))
+        return to - origin + torch.einsum("ea,eab->eb", shifts, edge_cell)
 
     def to(self, device: torch.device | str) -> AtomGraph:
         """The same graph with every tensor on `device`."""

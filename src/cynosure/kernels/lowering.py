@@ -143,13 +143,16 @@ Place = tuple[Value, bool]
 def arrange(steps: Sequence[Step], result: Value) -> tuple[dict[Place, int], int]:
     """Where each array lies in the arena, and how large that is, in numbers a node.
 
-    Step s runs at time s forward and at 2 n − s backward, n being the number of steps. An array is alive from its
-    first writer to its last reader; the largest are placed first, each as low as those alive with it allow.
+    Steps from one convolution up to the next are a segment: nodes go through it at different times. Segment s runs at
+    time s forward and at 2 n − s backward, n being the number of segments. An array is alive from its first writer to
+    its last reader; the largest are placed first, each as low as those alive with it allow.
     """
-    last = 2 * len(steps)
-    times: dict[Place, list[int]] = {(result, False): [len(steps)], (result, True): [len(steps)]}
+    segments = np.cumsum([s > 0 and isinstance(step, Convolve) for s, step in enumerate(steps)]).tolist()
+    number = segments[-1] + 1
+    last = 2 * number
+    times: dict[Place, list[int]] = {(result, False): [number], (result, True): [number]}
     moving = depend_on_vectors(steps)
-    for s, step in enumerate(steps):
+    for s, step in zip(segments, steps, strict=True):
         times.setdefault((step.out, False), []).append(s)
         if step.source is not None:
             reads_again = isinstance(step, Convolve | Gate)

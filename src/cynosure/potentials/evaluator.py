@@ -9,11 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cynosure.graph import AtomGraph
+from cynosure.graph import AtomGraph, nearby_order
 from cynosure.kernels import CompiledProgram, NotLowered, core
 from cynosure.potentials import derivatives
 from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
 from cynosure.potentials.base import OUTPUTS, Potential
+
+
+# From so many atoms on the features of neighbours no longer lie in the cache by themselves, whatever the order.
+_LARGE = 4_000
 
 
 class _Atoms(NamedTuple):
@@ -97,6 +101,7 @@ class Evaluator:
             vectors,
             atoms.scale if derived else None,
             virials=virials,
+            visits=nearby_order(graph) if graph.num_structures == 1 and graph.num_atoms >= _LARGE else None,
         )
         network = network.to(torch.float64)
         if atoms.lone is not None:
