@@ -15,7 +15,6 @@ from cynosure.potentials import derivatives
 from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
 from cynosure.potentials.base import OUTPUTS, Potential
 
-
 # From so many atoms on the features of neighbours no longer lie in the cache by themselves, whatever the order.
 _LARGE = 4_000
 
