@@ -36,6 +36,10 @@ void convolve(NetworkBase& network, const Arrays& arrays, const Convolution& con
                    terms(maps, 2));
 }
 
+void contract(NetworkBase& network, const Arrays& arrays, const ContractionTrees& trees, Address coefficients) {
+  network.contract(arrays, trees, at<double>(coefficients));
+}
+
 void run(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders, Address species,
          Address vectors, Address seed, Address output, Address forces, Address virials, Address visits,
          int threads) {
@@ -71,6 +75,7 @@ void bind_program(nb::module_& module) {
       .def("embed", &embed)
       .def("linear", &linear)
       .def("convolve", &convolve)
+      .def("contract", &contract)
       .def("gate", &NetworkBase::gate)
       .def("finish", &NetworkBase::finish)
       .def("run", &run)

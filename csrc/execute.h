@@ -14,6 +14,7 @@
 #pragma once
 
 #include "activation.h"
+#include "contraction.h"
 #include "convolve.h"
 #include "harmonics.h"
 #include "linear.h"
@@ -184,6 +185,10 @@ class Run {
         });
       case Kind::linear: return apply(step.map, step.by_species, tile, step.in, step.out);
       case Kind::convolve: return convolve(step, tile);
+      case Kind::contract:
+        return contractions(step, tile, step.in, {}, {}, {}, step.out, [&](auto& call, Tile some, T* const* to) {
+          contract<T>(step.contraction, call, some.count, to, 0, step.contraction.channels);
+        });
       case Kind::gate:
         return over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k) gate_forward<T>(step.items[k], row(step.in, i), row(step.out, i));
@@ -196,6 +201,12 @@ class Run {
     if (!step.of_in.dim) return;
     switch (step.kind) {
       case Kind::linear: return apply(step.transposed, step.by_species, tile, step.of_out, step.of_in);
+      case Kind::contract:
+        return contractions(step, tile, step.in, {}, step.of_out, {}, step.of_in,
+                            [&](auto& call, Tile some, T* const* to) {
+                              call.of_x = to;
+                              contract_back<T>(step.contraction, call, some.count, 0, step.contraction.channels);
+                            });
       case Kind::gate:
         return over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k)
@@ -238,6 +249,28 @@ class Run {
       return {array(step.in), space_.harmonics, training_.radial[step.convolution], step.weight, step.basis, nullptr,
               nullptr, training_.slopes[step.convolution]};
     return {array(step.in), space_.harmonics, nullptr, step.weight, step.basis, &step.intervals, space_.distances};
+  }
+
+  // f(call, tile, rows of `to`), one species at a time.
+  template <class F>
+  void contractions(const Step<T>& step, Tile tile, const Array& x, const Array& ux, const Array& g, const Array& ug,
+                    const Array& to, F&& f) const {
+    const T *x_rows[tile_nodes], *ux_rows[tile_nodes], *g_rows[tile_nodes], *ug_rows[tile_nodes];
+    T* to_rows[tile_nodes];
+    over_species(true, tile, [&](int64_t species, Tile some) {
+      for (int r = 0; r < some.count; ++r) {
+        const long node = some.nodes[r];
+        x_rows[r] = row(x, node);
+        ux_rows[r] = row(ux, node);
+        g_rows[r] = row(g, node);
+        ug_rows[r] = row(ug, node);
+        to_rows[r] = row(to, node);
+      }
+      const long shift = species * long(step.contraction.num_nodes) * step.contraction.channels;
+      ContractionCall<T> call{step.table + shift, nullptr, x_rows,  ux.dim ? ux_rows : nullptr, g_rows,
+                              ug.dim ? ug_rows : nullptr, nullptr, nullptr};
+      f(call, some, to_rows);
+    });
   }
 
   // f(tile) for so many nodes at a time as have their messages held.

@@ -1,5 +1,6 @@
 // Compiled once per instruction set, with its flags and with CYNOSURE_ISA as its namespace. What is not in that
 // namespace must not be compiled here into a shared inline function: the linker would keep one copy for all.
+#include "contraction.h"
 #include "convolve.h"
 #include "harmonics.h"
 #include "kernels.h"
@@ -24,6 +25,7 @@ constexpr KernelsOf<T> table() {
           train_second<T>,
           activation_along<T>,
           activation_along_backward<T>,
+          contract_all<T>,
           fma_peak<T>};
 }
 

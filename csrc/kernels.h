@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "contraction_plan.h"
 #include "plan.h"
 #include "program.h"
 
@@ -30,6 +31,8 @@ struct KernelsOf {
   void (*activation_along)(Function, double factor, long count, const T* x, const T* u, T* y, T* uy);
   void (*activation_along_backward)(Function, double factor, long count, const T* x, const T* u, const T* g,
                                     const T* ug, T* gx, T* gu);
+  // Of contraction.h.
+  void (*contract_all)(const ContractionPlan&, const ContractionNodes<T>&, int threads);
   // GFLOP/s of independent multiply-adds on one core, for about this many seconds.
   double (*fma_peak)(double seconds);
 };

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "contraction_trees.h"
 #include "convolution.h"
 #include "kernels.h"
 #include "program.h"
@@ -37,6 +38,7 @@ class NetworkBase {
   virtual void convolve(const Arrays&, const Convolution&, const double* weight, int intervals, int basis,
                         double step, const TermList& map, const TermList& transposed, const TermList& adjoint) = 0;
   // Seven numbers an item: is it a scalar's, the function, channels, dim, in, gate, out.
+  virtual void contract(const Arrays& arrays, const ContractionTrees& trees, const double* coefficients) = 0;
   virtual void gate(const Arrays&, const Integers& items, const std::vector<double>& factors) = 0;
   virtual void finish(int64_t arena, const std::vector<int64_t>& energy) = 0;
   virtual void run(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
@@ -88,6 +90,12 @@ class Network : public NetworkBase {
     step.map = keep(map, false);
     step.transposed = keep(transposed, false);
     step.adjoint_map = keep(adjoint, false);
+  }
+
+  void contract(const Arrays& arrays, const ContractionTrees& trees, const double* coefficients) override {
+    Step<T>& step = add(Kind::contract, arrays);
+    step.contraction = trees_.emplace_back(trees).plan();
+    step.table = keep(coefficients, int64_t(program_.num_species) * step.contraction.num_nodes * step.contraction.channels);
   }
 
   void gate(const Arrays& arrays, const Integers& items, const std::vector<double>& factors) override {
@@ -257,6 +265,7 @@ class Network : public NetworkBase {
   std::deque<std::vector<LinearTerm<T>>> terms_;
   std::deque<std::vector<GateItem<T>>> items_;
   std::deque<Convolution> convolutions_;
+  std::deque<ContractionTrees> trees_;
   std::mutex mutex_;
   Buffer<T> arena_, vectors_, distances_, harmonics_, of_vectors_, of_distances_, of_harmonics_;
   Buffer<int64_t> nodes_, order_;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "contraction_plan.h"
 #include "plan.h"
 
 namespace cynosure {
@@ -41,7 +42,7 @@ struct GateItem {
   T factor;
 };
 
-enum class Kind : int32_t { embed, linear, convolve, gate };
+enum class Kind : int32_t { embed, linear, convolve, contract, gate };
 
 // What one step reads and writes; the derivatives flow the other way.
 template <class T>
@@ -49,12 +50,13 @@ struct Step {
   Kind kind;
   bool by_species;  // of a linear map
   Array in, out, of_in, of_out;  // of_in.dim is 0 where nothing depends on `in`
-  const T* table;                // embed: [species, out.dim]
+  const T* table;                // embed: [species, out.dim]; contract: [species, num_nodes, channels]
   LinearMap<T> map, transposed;  // linear, and convolve: from its message to `out`
   Plan<T> plan;                  // convolve
   const T* weight;               // convolve: [intervals, basis, plan.num_weights]
   Intervals<T> intervals;        // convolve
   int32_t basis;                 // convolve
+  ContractionPlan contraction;   // contract
   const GateItem<T>* items;      // gate
   int32_t num_items;
   // For training alone (train.h). Arrays of values' derivatives along a direction (`along`), and of the derivatives of

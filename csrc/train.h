@@ -74,6 +74,11 @@ class Training : public Run<T> {
         }
         return;
       case Kind::convolve: return convolve_along(step, tile);
+      case Kind::contract:
+        return this->contractions(step, tile, step.in, step.along_in, {}, {}, step.along_out,
+                                  [&](auto& call, Tile some, T* const* to) {
+                                    contract<T>(step.contraction, call, some.count, to, 0, step.contraction.channels);
+                                  });
       case Kind::gate:
         return this->over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k)
@@ -95,6 +100,14 @@ class Training : public Run<T> {
         if (step.along_in.dim) outer(step, tile, step.along_in, step.of_out);
         return this->apply(step.adjoint_map, step.by_species, tile, step.adjoint_out, step.adjoint_in);
       case Kind::convolve: return convolve_adjoint(step, tile);
+      case Kind::contract:
+        return this->contractions(
+            step, tile, step.in, step.along_in, step.of_out, step.adjoint_out, step.adjoint_in,
+            [&](auto& call, Tile some, T* const* to) {
+              call.of_x = to;
+              call.of_coefficients = of_weights_ + (call.coefficients - this->training_.weights);
+              contract_back<T>(step.contraction, call, some.count, 0, step.contraction.channels);
+            });
       case Kind::gate:
         return this->over_nodes(tile, [&](long i) {
           for (int k = 0; k < step.num_items; ++k)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cynosure.kernels import core
+from cynosure.kernels.contraction import trees_of
 from cynosure.kernels.lowering import (
     MapTerm,
     arrange,
@@ -22,7 +23,7 @@ from cynosure.kernels.lowering import (
     turned_terms,
 )
 from cynosure.kernels.plan import plan_of
-from cynosure.kernels.program import Embed, Gate, Linear, NotLowered, Numbers, Program, Step, Value
+from cynosure.kernels.program import Contract, Embed, Gate, Linear, NotLowered, Numbers, Program, Step, Value
 from cynosure.kernels.radial_table import tabulate
 
 # Polynomials of an interval, and how well tables hold the path weights (`tabulate`). What float32 loses to rounding
@@ -142,6 +143,10 @@ class CompiledProgram:
         if isinstance(step, Embed):
             table = np.ascontiguousarray(step.table.values())
             self._network.embed(arrays, table.ctypes.data)
+            return
+        if isinstance(step, Contract):
+            coefficients = np.ascontiguousarray(step.coefficients.values())
+            self._network.contract(arrays, trees_of(step.table.key), coefficients.ctypes.data)
             return
         if isinstance(step, Gate):
             self._network.gate(arrays, *gate_numbers(step))

@@ -12,13 +12,14 @@ Each is the derivative of the one before. Derivatives beyond them go through the
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from cynosure import o3
 from cynosure.kernels import core
-from cynosure.kernels.operators import define, wanted_gradients
+from cynosure.kernels.operators import backward_by_reference, define, wanted_gradients
 
 # The largest degree that the core's loops hold (csrc/harmonics.h).
 MAX_DEGREE = 12
@@ -145,35 +146,18 @@ def _second_setup(ctx, inputs, output) -> None:
 
 
 def _second_backward(ctx, of_g: Tensor | None, of_vectors: Tensor | None):
-    """The third derivative, by automatic differentiation of the reference."""
-    further = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Where autograd does not follow an argument, a copy that it does follow stands for it.
-        inputs = [
-            tensor if tensor.requires_grad else tensor.detach().requires_grad_()
-            for tensor in ctx.saved_tensors
-        ]
-        u, g, vectors = inputs
+    """The third derivative, through the reference."""
+
+    def reference(u: Tensor, g: Tensor, vectors: Tensor) -> Sequence[Tensor | None]:
         harmonics = spherical_harmonics_reference(ctx.lmax, vectors, ctx.normalize)
         (gradient,) = torch.autograd.grad(harmonics, vectors, g, create_graph=True)
-        second = torch.autograd.grad(
+        of_g, of_vectors = torch.autograd.grad(
             gradient, (g, vectors), u, create_graph=True, allow_unused=True, materialize_grads=True
         )
-        given = [
-            (result, cotangent)
-            for result, cotangent in zip(
-                second, (of_g, of_vectors if ctx.want_vectors else None), strict=True
-            )
-            if cotangent is not None and result.requires_grad
-        ]
-        results: list[Tensor | None] = [None] * 3
-        if given:
-            outputs, cotangents = zip(*given, strict=True)
-            results = list(
-                torch.autograd.grad(outputs, inputs, cotangents, create_graph=further, allow_unused=True)
-            )
-    needed = ctx.needs_input_grad
-    return *(value if need else None for value, need in zip(results, needed, strict=False)), None, None, None
+        return of_g, of_vectors if ctx.want_vectors else None
+
+    found = backward_by_reference(ctx, ctx.saved_tensors, reference, (of_g, of_vectors))
+    return *found, None, None, None
 
 
 define(

@@ -19,6 +19,7 @@ from cynosure.kernels.activation import FUNCTIONS
 from cynosure.kernels.paths import PathTable
 from cynosure.kernels.plan import MAX_DEGREE
 from cynosure.kernels.program import (
+    Contract,
     Convolve,
     Embed,
     Gate,
@@ -69,7 +70,11 @@ def without_unused(steps: Sequence[Step], result: Value) -> tuple[list[Step], Va
         if isinstance(step, Embed):
             reached.append(step)
             continue
-        if isinstance(step, Gate):
+        if isinstance(step, Contract):
+            # (Its polynomials share their trees: all of them, or none.)
+            wanted.update(range(len(step.out.irreps)))
+            used = set(range(len(step.source.irreps)))
+        elif isinstance(step, Gate):
             step = replace(step, items=tuple(item for item in step.items if item.block_out in wanted))
             used = {block for item in step.items for block in (item.block, item.gate) if block is not None}
         else:
@@ -91,6 +96,8 @@ def _renumbered(step: Step, kept: Mapping[Value, _Kept]) -> Step:
         columns = [np.arange(step.out.irreps.dim)[step.out.irreps.slices()[block]] for block in out.number]
         return Embed(out.value, _columns(step.table, np.concatenate(columns)))
     source = kept[step.source]
+    if isinstance(step, Contract):
+        return replace(step, source=source.value, out=out.value)
     if isinstance(step, Gate):
         items = [
             replace(
@@ -155,7 +162,7 @@ def arrange(steps: Sequence[Step], result: Value) -> tuple[dict[Place, int], int
     for s, step in zip(segments, steps, strict=True):
         times.setdefault((step.out, False), []).append(s)
         if step.source is not None:
-            reads_again = isinstance(step, Convolve | Gate)
+            reads_again = isinstance(step, Convolve | Contract | Gate)
             times.setdefault((step.source, False), []).extend([s, last - s] if reads_again else [s])
         for value in (step.source, step.out):
             if value is not None and value in moving and step.out in moving:
@@ -209,7 +216,7 @@ def turned_terms(steps: Sequence[Step], wanted: Collection[Value]) -> list[list[
     """For each step, the terms of its linear map turned round, for derivatives with respect to the values `wanted`.
 
     Raises:
-        NotLowered: a value feeds a convolution or a gate, and something else after it.
+        NotLowered: a value feeds a convolution, a contraction or a gate, and something else after it.
     """
     written: set[tuple[Value, int]] = set()
     result: list[list[MapTerm]] = []
@@ -228,12 +235,16 @@ def turned_terms(steps: Sequence[Step], wanted: Collection[Value]) -> list[list[
                 cell = (step.source, term.block_in)
                 terms.append(MapTerm(term, cell in written, turned=True))
                 written.add(cell)
+        elif isinstance(step, Contract):
+            blocks = set(range(len(step.source.irreps)))
         elif isinstance(step, Gate):
             blocks = {block for item in step.items for block in (item.block, item.gate) if block is not None}
         for block in blocks:
             assert step.source is not None
             if (step.source, block) in written:
-                raise NotLowered("features that feed a convolution or a gate, and something else besides")
+                raise NotLowered(
+                    "features that feed a convolution, contraction or gate, and something else besides"
+                )
             written.add((step.source, block))
         result.append(terms)
     return result[::-1]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def define(
@@ -45,6 +46,42 @@ def wanted_gradients(ctx: Any, count: int) -> list[bool]:
     if len(nodes) != count:  # traced, not run by the engine
         return needs
     return [need and _will_run(node) for need, node in zip(needs, nodes, strict=True)]
+
+
+def backward_by_reference(
+    ctx: Any,
+    tensors: Sequence[Tensor],
+    reference: Callable[..., Sequence[Tensor | None]],
+    cotangents: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """The backward pass of an operator by automatic differentiation of its plain-torch reference.
+
+    Args:
+        ctx: of the backward pass.
+        tensors: the operator's first arguments, those that can be differentiated.
+        reference: takes these, and gives the operator's results; differentiable. None for a result not wanted.
+        cotangents: one for each result, or None.
+
+    Returns:
+        one derivative for each tensor, None where it is not needed.
+    """
+    further = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Where autograd does not follow an argument, a copy that it does follow stands for it.
+        inputs = [tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in tensors]
+        given = [
+            (result, cotangent)
+            for result, cotangent in zip(reference(*inputs), cotangents, strict=True)
+            if result is not None and cotangent is not None and result.requires_grad
+        ]
+        results: list[Tensor | None] = [None] * len(inputs)
+        if given:
+            outputs, chosen = zip(*given, strict=True)
+            results = list(
+                torch.autograd.grad(outputs, inputs, chosen, create_graph=further, allow_unused=True)
+            )
+    needed = ctx.needs_input_grad[: len(inputs)]
+    return [value if need else None for value, need in zip(results, needed, strict=True)]
 
 
 def _will_run(node: Any) -> bool:

@@ -7,6 +7,7 @@ share. Weights are not copied here: a `Weights` says which part of which paramet
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cynosure.kernels.contraction_table import ContractionTable
 from cynosure.kernels.paths import PathTable
 from cynosure.o3 import Irreps
 
@@ -31,6 +33,24 @@ class Value:
     irreps: Irreps
 
 
+@dataclass(frozen=True, eq=False)
+class Derived:
+    """Numbers that follow from parameters by torch operations, differentiably.
+
+    Attributes:
+        function: takes nothing and gives them, from the parameters as they are.
+        shape: of the result.
+    """
+
+    function: Callable[[], Tensor]
+    shape: tuple[int, ...]
+
+
+def tensor_of(parameter: Tensor | Derived) -> Tensor:
+    """A parameter itself, or what follows from parameters now."""
+    return parameter.function() if isinstance(parameter, Derived) else parameter
+
+
 @dataclass(frozen=True)
 class Weights:
     """scale · parameter[…, rows, columns].
@@ -41,25 +61,25 @@ class Weights:
         scale: a factor.
     """
 
-    parameter: Tensor
+    parameter: Tensor | Derived
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     scale: float = 1.0
 
     @classmethod
-    def of(cls, parameter: Tensor, scale: float = 1.0) -> Weights:
+    def of(cls, parameter: Tensor | Derived, scale: float = 1.0) -> Weights:
         """All rows and columns of a parameter."""
         return cls(parameter, np.arange(parameter.shape[-2]), np.arange(parameter.shape[-1]), scale)
 
     def values(self) -> Numbers:
         """[…, rows, columns] in float64."""
-        whole = self.parameter.detach().numpy().astype(np.float64)
+        whole = tensor_of(self.parameter).detach().numpy().astype(np.float64)
         return self.scale * whole[..., self.rows[:, None], self.columns]
 
     def places(self) -> NDArray[np.int64]:
         """[…, rows, columns], where the numbers lie in the flattened parameter."""
         shape = tuple(self.parameter.shape)
-        return np.arange(self.parameter.numel()).reshape(shape)[..., self.rows[:, None], self.columns]
+        return np.arange(math.prod(shape)).reshape(shape)[..., self.rows[:, None], self.columns]
 
 
 @dataclass(frozen=True)
@@ -109,13 +129,21 @@ class Convolve:
 
 
 @dataclass(frozen=True)
+class Contract:
+    source: Value
+    out: Value
+    table: ContractionTable
+    coefficients: Weights
+
+
+@dataclass(frozen=True)
 class Gate:
     source: Value
     out: Value
     items: tuple[GateItem, ...]
 
 
-Step = Embed | Linear | Convolve | Gate
+Step = Embed | Linear | Convolve | Contract | Gate
 
 
 @dataclass
@@ -168,6 +196,12 @@ class Program:
         """
         out = Value(irreps)
         self.steps.append(Convolve(x, out, tuple(terms), table, radial, weights, cutoff))
+        return out
+
+    def contract(self, x: Value, table: ContractionTable, coefficients: Weights) -> Value:
+        """`kernels.contract`, the coefficients [species, nodes of the trees, channels]."""
+        out = Value(table.irreps_out)
+        self.steps.append(Contract(x, out, table, coefficients))
         return out
 
     def gate(self, x: Value, items: Sequence[GateItem], irreps: Irreps) -> Value:

@@ -7,6 +7,7 @@ in between is a torch operation, but for the radial networks, which go in by the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cynosure.kernels import core
+from cynosure.kernels.contraction import trees_of
 from cynosure.kernels.lowering import (
     MapTerm,
     depend_on_vectors,
@@ -29,7 +31,20 @@ from cynosure.kernels.lowering import (
     turned_terms,
 )
 from cynosure.kernels.plan import plan_of
-from cynosure.kernels.program import Convolve, Embed, Gate, Linear, NotLowered, Program, Step, Value, Weights
+from cynosure.kernels.program import (
+    Contract,
+    Convolve,
+    Derived,
+    Embed,
+    Gate,
+    Linear,
+    NotLowered,
+    Program,
+    Step,
+    Value,
+    Weights,
+    tensor_of,
+)
 
 
 class TrainingProgram:
@@ -53,8 +68,8 @@ class TrainingProgram:
         self.dtype = dtype
         self._weights = _WeightVector(dtype)
         moving = depend_on_vectors(steps)
-        if any(isinstance(step, Gate) and step.source not in moving for step in steps):
-            raise NotLowered("a gate of features that do not depend on positions")
+        if any(isinstance(step, Gate | Contract) and step.source not in moving for step in steps):
+            raise NotLowered("a gate or a contraction of features that do not depend on positions")
         self._convolutions = [step for step in steps if isinstance(step, Convolve)]
         self._paths = sum(len(step.table.paths) for step in self._convolutions)
         places = _Places(steps, moving)
@@ -101,14 +116,16 @@ class TrainingProgram:
             radial += functions.with_slopes(*by_basis[key])
         arrays = (receivers, senders, species, vectors.to(torch.float64), seed.to(self.dtype))
         return _Network.apply(
-            self, [array.contiguous() for array in arrays], *radial, *self._weights.parameters
+            self, [array.contiguous() for array in arrays], *radial, *self._weights.tensors()
         )
 
-    def first(self, arrays: Sequence[Tensor], radial: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def first(
+        self, arrays: Sequence[Tensor], radial: Sequence[Tensor], weights: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The pass that gives f and G, and the memory that the second pass reads."""
         receivers, senders, species, vectors, seed = arrays
         nodes, edges = species.shape[0], receivers.shape[0]
-        self._weights.refresh()
+        self._weights.refresh(weights)
         memory = self._borrow(self._network.train_memory(nodes, edges))
         output, gradient = torch.empty(nodes, dtype=self.dtype), torch.empty(edges, 3, dtype=self.dtype)
         self._network.train_first(
@@ -168,6 +185,8 @@ class TrainingProgram:
         arrays = places.numbers(step)
         if isinstance(step, Embed):
             return "embed", (arrays, self._weights.add(step.table))
+        if isinstance(step, Contract):
+            return "contract", (arrays, trees_of(step.table.key), self._weights.add(step.coefficients))
         if isinstance(step, Gate):
             return "gate", (arrays, *gate_numbers(step))
         listed = []
@@ -185,7 +204,7 @@ class _Network(torch.autograd.Function):
     def forward(ctx: Any, program: TrainingProgram, arrays: list[Tensor], *tensors: Tensor) -> Any:
         count = 2 * len(program._convolutions)
         radial = [values.contiguous() for values in tensors[:count]]
-        output, gradient, memory = program.first(arrays, radial)
+        output, gradient, memory = program.first(arrays, radial, tensors[count:])
         ctx.program, ctx.arrays, ctx.memory = program, arrays, memory
         ctx.save_for_backward(*radial)
         return output, gradient
@@ -253,7 +272,7 @@ class _WeightVector:
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
-        self.parameters: list[Tensor] = []
+        self.parameters: list[Tensor | Derived] = []
         self._dtype = dtype
         self._known: dict[tuple[int, bool], _At] = {}
         self._kept: list[Weights] = []  # so that no two of them have one id
@@ -282,7 +301,7 @@ class _WeightVector:
 
     def finish(self) -> dict[bool, int]:
         """Make the vectors; returns their addresses, of the weights and of those turned round."""
-        sizes = [parameter.numel() for parameter in self.parameters]
+        sizes = [math.prod(parameter.shape) for parameter in self.parameters]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._shapes = [
             (parameter.shape, size) for parameter, size in zip(self.parameters, sizes, strict=True)
@@ -302,9 +321,13 @@ class _WeightVector:
         base = self._vector.data_ptr()
         return {False: base, True: base + self.count * self._dtype.itemsize}
 
-    def refresh(self) -> None:
-        """Take over the parameters' numbers."""
-        flat = torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters])
+    def tensors(self) -> list[Tensor]:
+        """The parameters, and what follows from them now."""
+        return [tensor_of(parameter) for parameter in self.parameters]
+
+    def refresh(self, tensors: Sequence[Tensor]) -> None:
+        """Take over the numbers of `tensors`."""
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
         torch.index_select(flat, 0, self._index, out=self._vector)
         self._vector.mul_(self._scale)
 

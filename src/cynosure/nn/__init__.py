@@ -6,6 +6,7 @@ from cynosure.nn.gate import Gate, NormActivation
 from cynosure.nn.linear import Linear
 from cynosure.nn.message_passing import Convolution
 from cynosure.nn.norm import LayerNorm
+from cynosure.nn.product_basis import ProductBasis
 from cynosure.nn.radial import Envelope, RadialBasis, RadialFunctions, RadialNetwork, polynomial_envelope
 from cynosure.nn.readout import Readout
 from cynosure.nn.tensor_product import ProductPath, TensorProduct
@@ -18,6 +19,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "NormActivation",
+    "ProductBasis",
     "ProductPath",
     "RadialBasis",
     "RadialFunctions",

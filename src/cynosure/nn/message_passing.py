@@ -34,7 +34,7 @@ class Convolution(nn.Module):
 
     Attributes:
         normaliser: a scalar buffer. 1/√(mean number of neighbours) is right for neighbours that are independent;
-            a model may refine it once on typical data, where neighbours are alike (`NequIP.normalise`).
+            a model may refine it once on typical data, where neighbours are alike (`Potential.normalise`).
 
     Raises:
         ValueError: when an output irrep is out of reach, or `avg_neighbours` is not positive.

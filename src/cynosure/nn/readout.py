@@ -36,9 +36,11 @@ class Readout(nn.Module):
         """[..., irreps_in.dim] -> [..., irreps_out.dim]."""
         return self.layers(x)
 
-    def lower(self, program: Program, x: Value) -> Value:
-        """Add this layer to a program of the compiled core."""
-        for layer in self.layers:
+    def lower(self, program: Program, x: Value, scale: float = 1.0, into: Value | None = None) -> Value:
+        """Add scale · (this layer) to a program of the compiled core; with `into`, to what that value holds."""
+        *before, last = self.layers
+        for layer in before:
             assert isinstance(layer, Linear | Gate)
             x = layer.lower(program, x)
-        return x
+        assert isinstance(last, Linear)
+        return program.linear(x, last.terms(scale), self.irreps_out, into=into)

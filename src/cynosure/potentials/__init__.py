@@ -3,17 +3,20 @@
 from cynosure.potentials.base import OUTPUTS, Calibration, Potential, PotentialConfig
 from cynosure.potentials.config import Config, parse
 from cynosure.potentials.evaluator import Evaluator
+from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.model_file import load, read_header, save, write_atomically
 from cynosure.potentials.nequip import NequIP, NequIPConfig
 from cynosure.potentials.registry import MODELS, build, resolve
 from cynosure.potentials.trainable import Trainable
 
 __all__ = [
+    "MACE",
     "MODELS",
     "OUTPUTS",
     "Calibration",
     "Config",
     "Evaluator",
+    "MACEConfig",
     "NequIP",
     "NequIPConfig",
     "Potential",

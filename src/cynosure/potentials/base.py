@@ -144,12 +144,32 @@ class Potential(nn.Module, ABC):
                 break
         raise NotLowered(f"the architecture {type(self).__name__}")
 
+    @torch.no_grad()
     def normalise(self, graph: AtomGraph) -> None:
-        """Bring the features of a freshly built network to unit variance on a typical batch; by default, nothing.
+        """Bring the features of a freshly built network to unit mean square on a typical batch, layer after layer.
+
+        Every layer that has a `normaliser`, a factor of its result, gets the one that does so. Analytic factors take
+        neighbours, and components of a message, for independent; those of one species start with equal features, so
+        that in a dense environment messages would grow by an order of magnitude from layer to layer.
 
         Args:
             graph: structures from the training data.
         """
+
+        def rescale(layer: nn.Module, _: object, result: Tensor) -> Tensor:
+            size = result.square().mean().sqrt()
+            if not float(size) > 0:  # no edges: nothing to go by
+                return result
+            layer._buffers["normaliser"] /= size  # pyright: ignore[reportOptionalOperand] (`layers` have one)
+            return result / size
+
+        layers = [layer for layer in self.modules() if "normaliser" in layer._buffers]
+        handles = [layer.register_forward_hook(rescale) for layer in layers]
+        try:
+            self(graph, ("energy",))
+        finally:
+            for handle in handles:
+                handle.remove()
 
     @property
     def species(self) -> tuple[int, ...]:

@@ -206,29 +206,6 @@ class NequIP(Potential):
             x = layer.lower(program, x, self.basis)
         return program, self.readout.lower(program, x)
 
-    @torch.no_grad()
-    def normalise(self, graph: AtomGraph) -> None:
-        """Rescale each convolution so that its messages have unit mean square on `graph`, layer after layer.
-
-        The analytic factor takes neighbours for independent; those of one species start with equal features, so
-        that in a dense environment messages would grow by an order of magnitude from layer to layer.
-        """
-
-        def rescale(convolution: Convolution, _: object, message: Tensor) -> Tensor:
-            size = message.square().mean().sqrt()
-            if not float(size) > 0:  # no edges: nothing to go by
-                return message
-            convolution.normaliser /= size
-            return message / size
-
-        convolutions = [module for module in self.modules() if isinstance(module, Convolution)]
-        handles = [convolution.register_forward_hook(rescale) for convolution in convolutions]
-        try:
-            self(graph, ("energy",))
-        finally:
-            for handle in handles:
-                handle.remove()
-
     def _reachable(self, irreps_in: Irreps, l_max: int) -> Irreps:
         """The irreps of the settings that one convolution of `irreps_in` can reach, by degree."""
         reach = {ir for _, a in irreps_in for _, b in self.irreps_edge for ir in a * b}

@@ -11,6 +11,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from cynosure.graph import AtomGraph
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
 from cynosure.potentials.config import parse
+from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.nequip import NequIP, NequIPConfig
 
 
@@ -21,6 +22,7 @@ class Architecture(NamedTuple):
 
 # To add a model: its file in this folder, and one line here.
 MODELS: dict[str, Architecture] = {
+    "mace": Architecture(MACEConfig, MACE),
     "nequip": Architecture(NequIPConfig, NequIP),
 }
 DEFAULT_MODEL = "nequip"

@@ -1,0 +1,198 @@
+"""The MACE family (Batatia et al. 2022, arXiv:2206.07697)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from cynosure.graph import AtomGraph
+from cynosure.kernels import Program, Value, Weights, spherical_harmonics
+from cynosure.nn import Convolution, Linear, ProductBasis, RadialBasis, Readout
+from cynosure.o3 import Irrep, Irreps
+from cynosure.potentials.base import Calibration, Potential, PotentialConfig
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class MACEConfig(PotentialConfig):
+    """Settings of the MACE architecture.
+
+    Attributes:
+        layers: convolutions, each followed by a many-body product.
+        l_max: largest degree of edge harmonics and of the messages that the products couple.
+        hidden_l_max: largest degree of the features between layers: 0 for invariant ones, `128x0e` and the like.
+        correlation: factors of the many-body product, 3 for four-body terms.
+        channels: of every irrep.
+        radial_basis: `bessel`, `gaussian` or `chebyshev`.
+        num_basis: number of radial basis functions.
+        envelope_power: p of the polynomial cutoff.
+        radial_hidden: hidden layers of each convolution's radial network; the last is its number of radial functions.
+        self_connection: add to each product a species-dependent linear map of the features before the layer.
+        readout_hidden: channels of a hidden layer in the last readout; 0 for a linear one.
+    """
+
+    model: Literal["mace"] = "mace"
+    layers: int = Field(default=2, ge=1, le=64)
+    l_max: int = Field(default=3, ge=0, le=8)
+    hidden_l_max: int = Field(default=0, ge=0, le=8)
+    correlation: int = Field(default=3, ge=1, le=6)
+    channels: Channels = 64
+    radial_basis: Literal["bessel", "gaussian", "chebyshev"] = "bessel"
+    num_basis: int = Field(default=8, ge=1, le=512)
+    envelope_power: int = Field(default=6, ge=3, le=64)
+    radial_hidden: tuple[Channels, ...] = Field(default=(32, 16), min_length=1, max_length=16)
+    self_connection: bool = True
+    readout_hidden: int = Field(default=16, ge=0, le=4096)
+
+    @model_validator(mode="after")
+    def _hidden_within_reach(self) -> MACEConfig:
+        if self.hidden_l_max > self.l_max:
+            raise ValueError(
+                f"'hidden_l_max' is {self.hidden_l_max}; it goes up to 'l_max', which is {self.l_max}"
+            )
+        return self
+
+
+class ManyBodyInteraction(nn.Module):
+    """One layer: convolution, many-body product, channel mixing, plus the species-dependent self-connection.
+
+    Args:
+        irreps_in: irreps of the features.
+        irreps_edge: irreps of the edge harmonics.
+        irreps_out: irreps after the layer.
+        config: the architecture.
+        num_species: number of species.
+        avg_neighbours: mean number of edges per atom.
+    """
+
+    def __init__(
+        self,
+        irreps_in: Irreps,
+        irreps_edge: Irreps,
+        irreps_out: Irreps,
+        config: MACEConfig,
+        num_species: int,
+        avg_neighbours: float,
+    ) -> None:
+        super().__init__()
+        self.irreps_in, self.irreps_out = irreps_in, irreps_out
+        message = Irreps([(config.channels, ir) for _, ir in irreps_edge])
+        self.convolution = Convolution(
+            irreps_in,
+            irreps_edge,
+            message,
+            num_basis=config.num_basis,
+            radial_hidden=config.radial_hidden,
+            avg_neighbours=avg_neighbours,
+        )
+        self.product = ProductBasis(message, irreps_out, order=config.correlation, num_species=num_species)
+        self.mix = Linear(irreps_out, irreps_out)
+        # The self-connection feeds the irreps that the input has; the others hold the product alone.
+        present = {ir for _, ir in irreps_in}
+        fed = [(mul, ir) for mul, ir in irreps_out if ir in present]
+        self.self_connection = (
+            Linear(irreps_in, Irreps(fed), num_species=num_species) if config.self_connection else None
+        )
+
+    def forward(
+        self, x: Tensor, species: Tensor, harmonics: Tensor, basis: Tensor, graph: AtomGraph
+    ) -> Tensor:
+        """[N, irreps_in.dim] -> [N, irreps_out.dim]."""
+        message = self.convolution(x, harmonics, basis, graph.receivers, graph.senders)
+        product = self.mix(self.product(message, species))
+        if self.self_connection is None:
+            return product
+        # Irreps come in the order of l, and the input has those up to some l: what is fed stands first.
+        own = self.self_connection(x, species)
+        fed = own.shape[1]
+        # Two independent unit-variance terms: /√2 keeps the variance of their sum at one.
+        return torch.cat([(product[:, :fed] + own) / math.sqrt(2), product[:, fed:]], dim=1)
+
+    def lower(self, program: Program, x: Value, basis: RadialBasis) -> Value:
+        """Add this layer to a program of the compiled core; see `forward`."""
+        own = self.self_connection
+        message = self.convolution.lower(program, x, basis, [1.0] * len(self.convolution.irreps_out))
+        product = self.product.lower(program, message)
+        fed = 0 if own is None else len(own.irreps_out)
+        terms = [
+            replace(
+                term,
+                weights=replace(
+                    term.weights, scale=term.weights.scale / (math.sqrt(2) if term.block_out < fed else 1.0)
+                ),
+            )
+            for term in self.mix.terms()
+        ]
+        mixed = program.linear(product, terms, self.irreps_out)
+        if own is not None:
+            program.linear(x, own.terms(1 / math.sqrt(2)), own.irreps_out, by_species=True, into=mixed)
+        return mixed
+
+
+class MACE(Potential):
+    """Few layers of message passing, with many-body products of the messages and a readout behind each.
+
+    1. Each atom starts with learned scalars of its species; each edge gets spherical harmonics of its direction
+       and a radial basis of its length.
+    2. Each layer is a `ManyBodyInteraction`. The last keeps the invariant scalars only.
+    3. Atomic energies are the sum over layers of their readouts, linear but for the last.
+    """
+
+    config: MACEConfig
+
+    def __init__(self, config: MACEConfig, calibration: Calibration) -> None:
+        super().__init__(config, calibration)
+        self.irreps_edge = Irreps.spherical_harmonics(config.l_max)
+        self.basis = RadialBasis(config.cutoff, config.num_basis, config.radial_basis, config.envelope_power)
+        scalars = Irreps([(config.channels, Irrep(0, 1))])
+        hidden = Irreps([(config.channels, Irrep(l, (-1) ** l)) for l in range(config.hidden_l_max + 1)])
+        self.embedding = nn.Parameter(torch.randn(len(calibration.species), scalars.dim))
+        self.layers, self.readouts = nn.ModuleList(), nn.ModuleList()
+        irreps = scalars
+        for number in range(config.layers):
+            last = number == config.layers - 1
+            irreps_out = scalars if last else hidden
+            self.layers.append(
+                ManyBodyInteraction(
+                    irreps,
+                    self.irreps_edge,
+                    irreps_out,
+                    config,
+                    len(calibration.species),
+                    calibration.avg_neighbours,
+                )
+            )
+            nonlinear = f"{config.readout_hidden}x0e" if last and config.readout_hidden else None
+            self.readouts.append(Readout(irreps_out, "0e", nonlinear))
+            irreps = irreps_out
+
+    def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
+        """[N] dimensionless; see `Potential.atomic_energies`."""
+        harmonics = spherical_harmonics(self.config.l_max, vectors)
+        basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
+        x = self.embedding.index_select(0, species)
+        energies = []
+        for layer, readout in zip(self.layers, self.readouts, strict=True):
+            x = layer(x, species, harmonics, basis, graph)
+            energies.append(readout(x).squeeze(-1))
+        return torch.stack(energies).sum(0) / math.sqrt(len(energies))
+
+    def lower(self) -> tuple[Program, Value]:
+        """The network as a program of the compiled core; see `Potential.lower`."""
+        program = Program(len(self.species), self.config.l_max)
+        energy: Value | None = None
+        x: Value | None = None
+        for layer, readout in zip(self.layers, self.readouts, strict=True):
+            assert isinstance(layer, ManyBodyInteraction)
+            assert isinstance(readout, Readout)
+            if x is None:
+                x = program.embed(layer.irreps_in, Weights.of(self.embedding))
+            x = layer.lower(program, x, self.basis)
+            energy = readout.lower(program, x, 1 / math.sqrt(len(self.layers)), into=energy)
+        assert energy is not None
+        return program, energy
