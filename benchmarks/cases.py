@@ -128,6 +128,9 @@ def cases(quick: bool = False) -> list[Case]:
         _training("train64-default-radial", 64, (32, 16)),
         _training("train32", 32, (64, 64)),
         _training("train32-default-radial", 32, (32, 16)),
+        *_mace("w1"),
+        *_mace("w3"),
+        *_mace_training(),
         _threads(),
         _memory(),
         _scaling(quick),
@@ -191,6 +194,55 @@ def _training(
         Side("Cynosure", "cynosure", "training", {"config": architecture(channels, radial), "frames": 5}),
         (Against(_nequip("training", "eager", channels, frames=5), *eager),),
     )
+
+
+# MACE's names of its sizes, and our settings for them.
+_MACE = {
+    "128x0e": {"channels": 128, "hidden_l_max": 0},
+    "64x0e+64x1o": {"channels": 64, "hidden_l_max": 1},
+}
+
+
+def mace_architecture(hidden: str) -> dict[str, Any]:
+    """Our settings for a MACE of two layers, edges to degree 3 and correlation 3, with its radial network."""
+    return {"model": "mace", "cutoff": 5.0, "radial_hidden": (64, 64, 64), **_MACE[hidden]}
+
+
+def _mace(structure: str) -> list[Case]:
+    return [
+        Case(
+            f"mace-{hidden}-{structure}",
+            f"MACE architecture, {hidden}, {_STRUCTURES[structure]}, {_EVALUATOR}",
+            Side(
+                "Cynosure", "cynosure", "model", {"config": mace_architecture(hidden), "structure": structure}
+            ),
+            tuple(
+                Against(
+                    Side(
+                        label, "mace", "model", {"engine": engine, "hidden": hidden, "structure": structure}
+                    ),
+                    *bounds,
+                )
+                for label, engine, bounds in (
+                    ("MACE eager", "eager", (10, 20)),
+                    ("symmetrix-xl", "symmetrix", (1.3, 2)),
+                )
+            ),
+        )
+        for hidden in _MACE
+    ]
+
+
+def _mace_training() -> list[Case]:
+    return [
+        Case(
+            f"train-mace-{hidden}",
+            f"training step, energy and forces, 5 × 27 atoms, MACE architecture, {hidden}",
+            Side("Cynosure", "cynosure", "training", {"config": mace_architecture(hidden), "frames": 5}),
+            (Against(Side("MACE eager", "mace", "training", {"hidden": hidden, "frames": 5}), 6),),
+        )
+        for hidden in _MACE
+    ]
 
 
 def _threads() -> Case:

@@ -96,11 +96,11 @@ def compare(rule: Rule, ours: float, theirs: float) -> float:
 
 def judge(rule: Rule, ratio: float, at_least: float | None, aim: float | None) -> str:
     """`aim met`, `met` (the least that will do), `missed`; nothing where no bound is set."""
-    if at_least is None or aim is None:
+    if at_least is None:
         return ""
     sign = -1 if rule == "flat" else 1
     ratio = abs(ratio) if rule == "flat" else ratio
-    if sign * ratio >= sign * aim:
+    if aim is not None and sign * ratio >= sign * aim:
         return "aim met"
     return "met" if sign * ratio >= sign * at_least else "missed"
 

@@ -26,7 +26,7 @@ def main() -> None:
                     case,
                     count,
                     arguments.rounds,
-                    peers=arguments.peers,
+                    peers={"e3nn": arguments.peers, "nequip": arguments.peers, "mace": arguments.mace},
                     cache=arguments.cache.resolve(),
                     tiny=arguments.tiny,
                     say=_progress,
@@ -85,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="NAME,…", help="cases whose name contains one of these words")
     parser.add_argument("--peers", metavar="PYTHON", help="the interpreter of the peers' environment")
+    parser.add_argument("--mace", metavar="PYTHON", help="the interpreter of MACE's environment")
     parser.add_argument("--rounds", type=_positive, default=7, help="measurements of each side (7)")
     parser.add_argument("--threads", default="1,all", help="numbers of threads, 'all' for every core (1,all)")
     parser.add_argument("--quick", action="store_true", help="leave out structures above 10,000 atoms")
@@ -117,10 +118,10 @@ def _command() -> str:
     """As it was typed, but for where the interpreter lies on this machine."""
     arguments = sys.argv[1:]
     for place, word in enumerate(arguments):
-        if place and arguments[place - 1] in ("--peers", "--cache", "--markdown", "--json"):
+        if place and arguments[place - 1] in ("--peers", "--mace", "--cache", "--markdown", "--json"):
             arguments[place] = Path(word).name
-        elif word.startswith("--peers="):
-            arguments[place] = "--peers=python"
+        elif word.startswith(("--peers=", "--mace=")):
+            arguments[place] = word.partition("=")[0] + "=python"
     return shlex.join(["python", "-m", "benchmarks", *arguments])
 
 

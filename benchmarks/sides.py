@@ -15,7 +15,14 @@ from benchmarks.cases import Case, Side
 
 ROOT = Path(__file__).resolve().parent.parent
 # Shrunk settings, for a test that everything runs: nothing is learned from the times.
-_TINY = {"nodes": 10, "neighbours": 4, "frames": 2, "channels": 4, "irreps_in": "4x0e+4x1o+4x2e"}
+_TINY = {
+    "nodes": 10,
+    "neighbours": 4,
+    "frames": 2,
+    "channels": 4,
+    "irreps_in": "4x0e+4x1o+4x2e",
+    "hidden": "4x0e",
+}
 
 
 class SideFailed(RuntimeError):
@@ -57,6 +64,8 @@ class Process:
             environment["PYTHONWARNINGS"] = "ignore"
             # NequIP's own check of a compiled model asks for more agreement than float32 gives.
             environment["NEQUIP_SKIP_AOTI_MODEL_CHECK"] = "1"
+            # The e3nn that MACE pins reads its own constants so.
+            environment["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
         self._process = subprocess.Popen(
             [python, "-m", f"benchmarks.worker_{side.worker}", "--threads", str(threads)],
             stdin=subprocess.PIPE,
@@ -101,14 +110,15 @@ def measure(
     threads: int,
     rounds: int,
     *,
-    peers: str | None,
+    peers: Mapping[str, str | None],
     cache: Path,
     tiny: bool,
     say: Callable[[str], None],
 ) -> Measured:
     """Take every side's measurement in turn, A, B, A, B, …; while one measures the others wait.
 
-    A side that fails is left out of the rest, with its reason.
+    A side that fails is left out of the rest, with its reason. `peers` has the interpreter of each worker that is not
+    ours; None where there is none.
     """
     result = Measured(case, threads)
     open_sides: dict[str, Process] = {}
@@ -117,15 +127,15 @@ def measure(
             for side in case.sides:
                 if side.label in result.missing:
                     continue
-                own = side.worker == "cynosure"
-                if not own and peers is None:
-                    result.missing[side.label] = "not measured (--peers)"
+                python = sys.executable if side.worker == "cynosure" else peers[side.worker]
+                if python is None:
+                    option = "--mace" if side.worker == "mace" else "--peers"
+                    result.missing[side.label] = f"not measured ({option})"
                     continue
                 say(f"{case.name}: {side.label}, round {turn} of {rounds}")
                 try:
                     process = open_sides.get(side.label)
                     if process is None:
-                        python = sys.executable if own or peers is None else peers
                         count = threads if side.threads is None else side.threads
                         process = open_sides[side.label] = Process(python, side, count, cache, tiny)
                         result.info[side.label] = process.prepare()

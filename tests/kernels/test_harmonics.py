@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -71,25 +66,8 @@ def test_agrees_with_the_reference_to_third_order(dtype, lmax, normalize):
 
 @needs_core
 @pytest.mark.parametrize("isa", core.module().isas() if core.available() else ["none"])
-def test_every_instruction_set_agrees_with_the_reference(isa):
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-k",
-            "third_order and (3-True or 4-False or 5-True)",
-            str(Path(__file__)),
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CYNOSURE_ISA": isa},
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_every_instruction_set_agrees_with_the_reference(isa, rerun_under):
+    rerun_under(isa, __file__, "third_order and (3-True or 4-False or 5-True)")
 
 
 @needs_core

@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from cynosure.nn import Convolution, Gate, LayerNorm, Linear, NormActivation, Readout, TensorProduct, layout
+from cynosure.nn import (
+    Convolution,
+    Gate,
+    LayerNorm,
+    Linear,
+    NormActivation,
+    ProductBasis,
+    Readout,
+    TensorProduct,
+    layout,
+)
 from cynosure.o3 import Irrep, Irreps, random_rotation
 from cynosure.testing import assert_equivariant
 
@@ -14,6 +24,19 @@ def scalar(irreps: str) -> str:
     return "0" if "e" not in irreps else "0e"
 
 
+class _OfOneSpecies(torch.nn.Module):
+    """A layer that takes species, for nodes of the second one."""
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        species = torch.ones(len(flat), dtype=torch.int64)
+        return self.layer(flat, species).reshape(*x.shape[:-1], -1)
+
+
 def layers(irreps: str, few: int = 2) -> dict[str, tuple[torch.nn.Module, list[Irreps], Irreps]]:
     """Name -> (layer, irreps of each input, irreps of the output); `few` channels where all pairs are coupled."""
     full = Irreps(irreps)
@@ -22,7 +45,10 @@ def layers(irreps: str, few: int = 2) -> dict[str, tuple[torch.nn.Module, list[I
     gate, product = Gate(full), TensorProduct(full, edge)
     fully = TensorProduct(small, small, mode="full", channels=3)
     unweighted = TensorProduct(small, small, weights=None)
+    once = Irreps([(3, ir) for _, ir in full])
+    basis = ProductBasis(once, once, order=3, num_species=2)
     return {
+        "product_basis": (_OfOneSpecies(basis), [once], once),
         "linear": (Linear(full, full, bias=True), [full], full),
         "gate": (gate, [gate.irreps_in], full),
         "norm_activation": (NormActivation(full), [full], full),

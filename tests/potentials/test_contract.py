@@ -49,6 +49,21 @@ class TestIsolatedAtoms(PotentialContract):
         )
 
 
+class TestMACE(PotentialContract):
+    def make(self, species):
+        config = {"model": "mace", "channels": 4, "hidden_l_max": 1, "l_max": 3}
+        return cynosure.build(config, species, avg_neighbours=20, dtype=torch.float64)
+
+
+class TestMACEOfInvariantsAndIsolatedAtoms(PotentialContract):
+    def make(self, species):
+        e0s = {symbol: -10.0 * number for number, symbol in enumerate(species, start=1)}
+        config = {"model": "mace", "channels": 3, "l_max": 2, "correlation": 4, "self_connection": False}
+        return cynosure.build(
+            config, species, e0s=e0s, e0_kind="isolated", shift=-2.0, avg_neighbours=20, dtype=torch.float64
+        )
+
+
 def test_a_broken_model_breaks_the_contract():
     class Crooked(TestNaturalParity):
         def make(self, species):

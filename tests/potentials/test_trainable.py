@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import ase.build
 import numpy as np
 import pytest
@@ -20,6 +15,7 @@ from cynosure.potentials import Evaluator, NequIP, Potential, Trainable
 
 needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
+MACE = {"model": "mace", "layers": 2, "l_max": 3, "hidden_l_max": 0, "correlation": 3, "readout_hidden": 4}
 ARCHITECTURES = {
     "natural": {},
     "both parities": {"parity": True, "layers": 4},
@@ -31,6 +27,15 @@ ARCHITECTURES = {
     "hidden readout": {"readout_hidden": 6},
     "one layer": {"layers": 1},
     "wide": {"channels": 37, "layers": 2, "radial_hidden": [16, 8]},
+    "MACE": MACE,
+    "MACE, equivariant": {**MACE, "hidden_l_max": 2, "channels": 5},
+    "MACE, three layers": {
+        **MACE,
+        "layers": 3,
+        "correlation": 2,
+        "self_connection": False,
+        "readout_hidden": 0,
+    },
     "isolated": {"e0_kind": "isolated", "shift": {"H": 0.1, "C": -0.2, "O": 0.3, "Si": 0.4}},
     "zbl": {"zbl": True},
 }
@@ -217,16 +222,10 @@ def test_structures_without_edges_have_energies_and_no_forces(build):
 
 @needs_core
 @pytest.mark.parametrize("isa", core.module().isas() if core.available() else ["none"])
-def test_every_instruction_set_agrees(isa):
-    chosen = "agree_with_autograd and (both or odd or wide or readout) or float32_is_as_exact"
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, str(Path(__file__))],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CYNOSURE_ISA": isa},
-        check=False,
+def test_every_instruction_set_agrees(isa, rerun_under):
+    rerun_under(
+        isa, __file__, "agree_with_autograd and (both or odd or wide or readout) or float32_is_as_exact"
     )
-    assert result.returncode == 0, result.stdout + result.stderr
 
 
 class Doubled(NequIP):

@@ -72,11 +72,12 @@ def contract_reference(x: Tensor, coefficients: Tensor, species: Tensor, table: 
     """
     features = x.unflatten(-1, (-1, table.channels))
     values = coefficients.index_select(0, species)
-    for level in levels(table.key, x.device):
-        products = values.index_select(1, level.nodes) * features.index_select(1, level.variables)
-        values = values.index_add(1, level.parents, products)
-    roots = torch.as_tensor(table.tree.roots, dtype=torch.int64, device=x.device)
-    return values.index_select(1, roots).flatten(1)
+    # (Numbers become tensors here, and are not kept as such: a tensor from outside cannot be traced.)
+    for level in levels(table.key):
+        nodes, parents, variables = (torch.tensor(numbers, device=x.device) for numbers in level)
+        products = values.index_select(1, nodes) * features.index_select(1, variables)
+        values = values.index_add(1, parents, products)
+    return values.index_select(1, torch.tensor(table.tree.roots.tolist(), device=x.device)).flatten(1)
 
 
 def _validate(x: Tensor, coefficients: Tensor, species: Tensor, table: ContractionTable) -> None:
@@ -171,10 +172,8 @@ def _gradients_fake(
     g: Tensor, x: Tensor, coefficients: Tensor, species: Tensor, table: str, wanted: list[bool]
 ) -> tuple[Tensor, Tensor]:
     # What is not wanted is empty.
-    return tuple(
-        value.new_empty(value.shape if want else (0,))
-        for value, want in zip((x, coefficients), wanted, strict=True)
-    )
+    want_x, want_c = wanted
+    return x.new_empty(x.shape if want_x else (0,)), x.new_empty(coefficients.shape if want_c else (0,))
 
 
 def _gradients_setup(ctx, inputs, output) -> None:
@@ -219,10 +218,8 @@ def _second_fake(
     table: str,
     wanted: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(
-        value.new_empty(value.shape if want else (0,))
-        for value, want in zip((g, x, coefficients), wanted, strict=True)
-    )
+    of_x, of_c = _gradients_fake(g, x, coefficients, species, table, wanted[1:])
+    return x.new_empty(g.shape if wanted[0] else (0,)), of_x, of_c
 
 
 def _second_setup(ctx, inputs, output) -> None:

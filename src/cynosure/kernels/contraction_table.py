@@ -177,27 +177,18 @@ def basis_tensor(key: str, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 class Level(NamedTuple):
-    """The nodes of one depth, for the plain-torch reference: all int64."""
+    """The nodes of one depth, for the plain-torch reference."""
 
-    nodes: Tensor
-    parents: Tensor
-    variables: Tensor
+    nodes: list[int]
+    parents: list[int]
+    variables: list[int]
 
 
 @lru_cache(maxsize=256)
-def levels(key: str, device: torch.device) -> tuple[Level, ...]:
+def levels(key: str) -> tuple[Level, ...]:
     """From the deepest nodes to those below the roots."""
     tree = contraction_of(key).tree
-    result = []
-    with torch.inference_mode(False):
-        for depth in range(int(tree.depth.max()), 0, -1):
-            nodes = np.flatnonzero(tree.depth == depth)
-            result.append(
-                Level(
-                    *(
-                        torch.tensor(array, dtype=torch.int64, device=device)
-                        for array in (nodes, tree.parent[nodes], tree.variable[nodes])
-                    )
-                )
-            )
-    return tuple(result)
+    found = (np.flatnonzero(tree.depth == depth) for depth in range(int(tree.depth.max()), 0, -1))
+    return tuple(
+        Level(nodes.tolist(), tree.parent[nodes].tolist(), tree.variable[nodes].tolist()) for nodes in found
+    )

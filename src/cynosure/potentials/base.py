@@ -160,7 +160,8 @@ class Potential(nn.Module, ABC):
             size = result.square().mean().sqrt()
             if not float(size) > 0:  # no edges: nothing to go by
                 return result
-            layer._buffers["normaliser"] /= size  # pyright: ignore[reportOptionalOperand] (`layers` have one)
+            normaliser = layer.get_buffer("normaliser")
+            normaliser /= size
             return result / size
 
         layers = [layer for layer in self.modules() if "normaliser" in layer._buffers]

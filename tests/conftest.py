@@ -1,0 +1,27 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+
+def _rerun(isa: str, file: str, chosen: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, file],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CYNOSURE_ISA": isa},
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture
+def rerun_under() -> Callable[[str, str, str], None]:
+    """Runs tests of a file once more under another instruction set: (its name, the file, what `-k` chooses)."""
+    return _rerun
