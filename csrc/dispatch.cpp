@@ -15,7 +15,9 @@ namespace cynosure {
 namespace CYNOSURE_BASELINE { extern const Kernels kernels; }
 #if defined(__x86_64__) || defined(_M_X64)
 namespace avx2 { extern const Kernels kernels; }
+#ifdef CYNOSURE_AVX512
 namespace avx512 { extern const Kernels kernels; }
+#endif
 #endif
 
 std::vector<const Kernels*> usable_kernels() {
@@ -23,9 +25,11 @@ std::vector<const Kernels*> usable_kernels() {
 #if defined(__x86_64__) || defined(_M_X64)
   __builtin_cpu_init();
   const bool avx2_too = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#ifdef CYNOSURE_AVX512
   if (avx2_too && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
     usable.push_back(&avx512::kernels);
+#endif
   if (avx2_too) usable.push_back(&avx2::kernels);
 #endif
   usable.push_back(&CYNOSURE_BASELINE::kernels);
