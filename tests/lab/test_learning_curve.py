@@ -160,9 +160,9 @@ def test_every_run_takes_the_steps_and_the_passes_that_were_promised(frames, tmp
     assert all(one.steps >= 20 for one in finished[0].measured.values())
     plan = replace(PLAN, l_max=(0,), epochs=30)
     longer = measure_learning_curve(frames, tmp_path, plan, settings=TINY)
-    # Four frames are one batch of an equivariant network, eight are two; 32 are one of the plain network.
+    # Four frames are one batch, eight are two.
     steps = [longer.measured[Run(network, count, 0)].steps for network in (0, None) for count in (4, 8)]
-    assert steps == [30, 60, 30, 30]
+    assert steps == [30, 60, 30, 60]
 
 
 class Stop(Exception):
@@ -231,12 +231,15 @@ def test_a_broken_file_of_results_is_told_of(frames, tmp_path):
         measure_learning_curve(frames, tmp_path, PLAN, settings=TINY)
 
 
-def test_progress_counts_runs_and_ends_with_nothing_left(frames, tmp_path):
+def test_progress_counts_runs_and_ends_with_nothing_left(frames, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "_SHOWN_EVERY", 0.0)
     seen = []
     measure_learning_curve(frames, tmp_path, PLAN, settings=TINY, on_progress=seen.append)
     assert [one.finished for one in seen if one.measured] == [1, 2, 3, 4, 5, 6]
     assert all(one.total == 6 for one in seen)
     assert seen[0].left == np.inf
+    assert all(0 < one.left < np.inf for one in seen if one.finished == 0 and one.fraction > 0)
+    assert any(one.finished == 0 and one.fraction > 0 for one in seen)
     assert seen[-1].left == 0.0
     assert seen[-1].fraction == 1.0
     assert all(0 <= one.fraction <= 1 for one in seen)

@@ -40,7 +40,7 @@ def learning_curve(
     seeds: Annotated[int | None, typer.Option(help="How many runs for each point. [default: 3]")] = None,
     l_max: Annotated[str | None, typer.Option(metavar="L,L,…", help="Networks. [default: 0,1,2,3]")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Fewest optimiser steps of a run. [default: 3000]")
+        int | None, typer.Option(help="Fewest optimiser steps of a run. [default: 10000]")
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Fewest passes of a run through its frames. [default: 250]")

@@ -12,7 +12,7 @@ from cynosure.lab.learning_curve.power_law import Estimate, PowerLaw, fit
 from cynosure.lab.learning_curve.runs import Measured, Run
 
 # Where the error on the training frames is more than this part of the held-out one, the frames are not what limits.
-_LIMITED = 0.5
+_LIMITED = 1 / 3
 # Parts of the error of answering zero: above the one, nothing is learnt; below the other, much is.
 _SILENT, _LEARNT = 0.95, 0.5
 

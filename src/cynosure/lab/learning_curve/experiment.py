@@ -40,7 +40,9 @@ _OWN = (
 )
 _VALIDATIONS = 50  # in a run, about
 _FEWEST_STEPS = 20  # fewer leave no room for a learning rate that rises and falls
-_PLAIN_BATCH = 32
+_PLAIN_BATCH = (
+    4  # frames; as many as make a batch of the equivariant networks, if their settings say nothing else
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Plan:
     frames: tuple[int, ...] | None = None
     seeds: int = 3
     l_max: tuple[int, ...] = (0, 1, 2, 3)
-    steps: int = 3000
+    steps: int = 10_000
     epochs: int = 250
 
     def __post_init__(self) -> None:

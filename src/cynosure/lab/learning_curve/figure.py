@@ -48,6 +48,7 @@ def save_learning_curve(curve: Curve, path: Path) -> Path:
         ha="center",
         fontsize=8,
         color=QUIET,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )
     axes.set_xscale("log")
     axes.set_yscale("log")

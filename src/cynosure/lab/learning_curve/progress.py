@@ -43,7 +43,7 @@ class Watch(Display):
     """Follows the training of each run and tells how far all of them have come.
 
     A run is expected to take as long, for each step, as the finished ones of the same network, or of all networks
-    where there is none yet.
+    where there is none yet, or as the one in progress where nothing is finished.
 
     Args:
         runs: all runs, in their order.
@@ -85,24 +85,25 @@ class Watch(Display):
             return
         done = [self._measured[run] for run in self._runs if run in self._measured]
         ahead = [run for run in self._runs if run not in self._measured]
-        spent, left = sum(one.seconds for one in done), 0.0
+        spent, left, current = sum(one.seconds for one in done), 0.0, np.inf
         if self._run in ahead and progress > 0:
             now = time.monotonic() - self._began
             ahead.remove(self._run)
             spent, left = spent + now, now * (1.0 - progress) / progress
-        pace = self._pace(done)
+            current = now / (progress * self._steps[self._run])
+        pace = self._pace(done, current)
         left += sum(self._steps[run] * pace(run) for run in ahead)
         fraction = 1.0 if left == 0 else 0.0 if not np.isfinite(left) else spent / (spent + left)
         measured = self._measured.get(self._run)
         self._tell(Progress(self._run, measured, len(done), len(self._runs), fraction, left))
 
-    def _pace(self, done: Sequence[Measured]) -> Callable[[Run], float]:
-        """s per step of a run."""
+    def _pace(self, done: Sequence[Measured], current: float) -> Callable[[Run], float]:
+        """s per step of a run; `current` is that of the run in progress."""
         paces: dict[int | None, list[float]] = {}
         for one in done:
             paces.setdefault(one.run.l_max, []).append(one.seconds / one.steps)
         means = {network: float(np.mean(values)) for network, values in paces.items()}
-        default = float(np.mean(list(means.values()))) if means else np.inf
+        default = float(np.mean(list(means.values()))) if means else current
         return lambda run: means.get(run.l_max, default)
 
 

@@ -82,8 +82,8 @@ def warnings(curve: Curve) -> tuple[str, ...]:
         )
     if limited := _where(curve.limited_by_more_than_frames()):
         found.append(
-            f"{limited} frames: the error on the training frames is more than half of that held out. More steps or a "
-            "larger network might lower these points, so that the slope may come out too small."
+            f"{limited} frames: the error on the training frames is more than a third of that held out. More steps or "
+            "a larger network might lower these points, so that the slope may come out too small."
         )
     return tuple(found)
 
