@@ -51,6 +51,16 @@ def test_turned_copies_teach_it_to_treat_all_orientations_alike_and_not_to_know_
     assert upright > 2 * comparison.errors["as it is"]["plain"].forces
 
 
+def test_validation_chooses_the_weights_before_the_network_has_learnt_its_frames_by_heart(data):
+    few, validation = data["train"].select(torch.arange(20)), data["train"].select(torch.arange(400, 450))
+
+    def error(**chosen_by):
+        network = train_plain_network(few, epochs=200, **chosen_by)
+        return compare(validation, {"": plain_predictor(network)}).errors["as it is"][""].energy_per_atom
+
+    assert error(validation=validation) < 0.7 * error()
+
+
 def test_the_same_seed_gives_the_same_network_and_leaves_the_global_state_alone(data):
     before = torch.random.get_rng_state()
     first, second = (

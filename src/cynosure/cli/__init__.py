@@ -21,7 +21,8 @@ import typer.main
 
 __all__ = ["VERBS", "app", "fail", "main", "process_start"]
 
-# Verb -> the line that `cynosure --help` shows. The function of that name lives in `cynosure.cli.<verb>`.
+# Verb -> the line that `cynosure --help` shows. The function of that name lives in `cynosure.cli.<verb>`, or the Typer
+# of a group of verbs.
 VERBS: dict[str, str] = {
     "demo": "The whole story in three minutes: train, test the symmetries, run dynamics.",
     "train": "Train an interatomic potential on labelled frames.",
@@ -31,6 +32,7 @@ VERBS: dict[str, str] = {
     "check": "Check a model's symmetries and derivatives on a structure.",
     "bench": "Measure how fast a model runs on this machine, and the memory it needs.",
     "info": "Show what a data set or a model file holds.",
+    "lab": "Experiments on what symmetry is worth: learning-curve.",
 }
 
 # A process older than this when the command line is entered was not started for this command (a test runner,
@@ -69,10 +71,12 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def _load(verb: str):
-    """The command of one verb, from its own file."""
-    module = importlib.import_module(f"cynosure.cli.{verb}")
+    """The command of one verb, or of a group of them, from its own file."""
+    content = getattr(importlib.import_module(f"cynosure.cli.{verb}"), verb)
+    if isinstance(content, typer.Typer):
+        return typer.main.get_command(content)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(verb)(getattr(module, verb))
+    single.command(verb)(content)
     return typer.main.get_command(single)
 
 

@@ -1,4 +1,4 @@
-"""How a user names the columns and units of labels; the same in every verb that reads frames."""
+"""How a user names frames, and the columns and units of their labels; the same in every verb that reads them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,11 @@ def pairs(texts: Sequence[str] | None) -> dict[str, str]:
             raise ValueError(f"'{text}' should be LABEL=VALUE, such as energy=REF_energy")
         found[label] = value
     return found
+
+
+def number_or_path(text: str | None) -> float | str | None:
+    """Which frames are held out: a fraction, or else the name of a file."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text

@@ -33,6 +33,7 @@ def print_report(report: Report, console: Console, *, if_nothing_is_wrong: str =
         console.print(f"[yellow]Look at this:[/yellow] {escape(warning)}", soft_wrap=True)
     if not report.warnings and if_nothing_is_wrong:
         console.print(if_nothing_is_wrong)
-    console.print("\nNext:")
+    if report.next_steps:
+        console.print("\nNext:")
     for command in report.next_steps:
         console.print(f"  {escape(command)}", soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cynosure.cli import process_start
-from cynosure.cli.labels import Keys, Units, pairs
+from cynosure.cli.labels import Keys, Units, number_or_path, pairs
 
 if TYPE_CHECKING:
     from cynosure.training import TrainResult
@@ -61,7 +61,7 @@ def train(
         given = settings.load_settings(config)
     elif resume and (folder / "config.json").exists():
         given = settings.load_settings(folder / "config.json")
-    chosen = {"data.train": data, "data.val": _number_or_path(val), "data.e0s": _json_or_text(e0s)}
+    chosen = {"data.train": data, "data.val": number_or_path(val), "data.e0s": _json_or_text(e0s)}
     chosen |= {"minutes": minutes, "epochs": epochs, "seed": seed}
     assignments = [(name, value) for name, value in chosen.items() if value is not None]
     assignments += [("data.keys." + name, column) for name, column in pairs(key).items()]
@@ -89,13 +89,6 @@ def _default_folder(data: str | None, config: Path | None, resume: bool) -> Path
         what = "which run? name its folder: cynosure train --resume --out runs/NAME"
         raise ValueError(what if resume else "which frames? name a file: cynosure train DATA")
     return Path("runs") / Path(source).stem
-
-
-def _number_or_path(text: str | None) -> float | str | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
 
 
 def _json_or_text(text: str | None) -> Any:

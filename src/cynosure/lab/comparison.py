@@ -88,11 +88,12 @@ def compare(data: Molecules, networks: Mapping[str, Predictor], seed: int = 0) -
     """
     table: dict[str, dict[str, Errors]] = {}
     for version, frames in versions(data, seed).items():
-        table[version] = {name: _errors(network(frames), frames) for name, network in networks.items()}
+        table[version] = {name: errors(network(frames), frames) for name, network in networks.items()}
     return Comparison(table, _rms(data.forces))
 
 
-def _errors(predicted: tuple[Tensor, Tensor], data: Molecules) -> Errors:
+def errors(predicted: tuple[Tensor, Tensor], data: Molecules) -> Errors:
+    """Errors of predicted energies [S] (eV) and forces [S, N, 3] (eV/Å) on the frames they were predicted for."""
     energy, forces = predicted
     energy_error = (energy.double() - data.energy).abs().mean() / data.numbers.numel()
     return Errors(float(energy_error), _rms(forces.double() - data.forces))

@@ -18,21 +18,19 @@ from cynosure import analysis
 from cynosure.analysis import Deviation
 from cynosure.data import read_frames
 from cynosure.deploy.dynamics import MDResult, molecular_dynamics
-from cynosure.lab import figures, page
+from cynosure.lab import demo_page, figures
 from cynosure.lab.comparison import Comparison, compare, potential_predictor
-from cynosure.lab.demo_data import demo_frames, write_demo_data
+from cynosure.lab.demo_data import DEMO_SETTINGS, demo_frames, write_demo_data
 from cynosure.lab.molecules import Molecules
-from cynosure.lab.plain import plain_predictor, train_plain_network
+from cynosure.lab.plain import PLAIN, plain_predictor, train_plain_network
 from cynosure.o3 import axis_angle_to_matrix
 from cynosure.potentials import Potential, load
 from cynosure.training import Display, ErrorStats, Metrics, evaluate, from_settings, train
 
-OURS, PLAIN, AUGMENTED = "Cynosure", "plain network", "plain network, trained on turned copies"
+OURS, AUGMENTED = "Cynosure", "plain network, trained on turned copies"
 _TEMPERATURE = 300.0
 _STEP_FS = 0.5
 _VALIDATIONS_EVERY = 10.0  # s between those that are shown
-# Everything else is as `cynosure train` chooses it. 97 % of the pairs of atoms are nearer than 4 Å.
-_SETTINGS = {"model": {"cutoff": 4.0}}
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ def _tell(folder: Path, plan: Plan, display: Display, started: float) -> DemoRes
         report=folder / "report.html",
         seconds=time.monotonic() - started,
     )
-    page.write(result)
+    demo_page.write(result)
     display.say(_farewell(result))
     return result
 
@@ -223,7 +221,7 @@ class _Progress(Display):
 def _train(frames: Path, folder: Path, plan: Plan, display: Display) -> tuple[Path, Path]:
     """Train, and return the model file and the training's own report."""
     length = {"minutes": plan.train_minutes, "epochs": plan.train_epochs}
-    config = from_settings({"data": {"train": str(frames)}, **_SETTINGS, **length})
+    config = from_settings({"data": {"train": str(frames)}, **DEMO_SETTINGS, **length})
     result = train(config, out=folder / "training", display=_Progress(display))
     if result.model is None or result.report is None:
         raise KeyboardInterrupt

@@ -22,7 +22,7 @@ OURS, WARM = "#1c6dd0", "#e08a1e"
 # In the order in which networks are compared: ours, the plain one, the plain one that saw turned copies.
 NETWORK_COLOURS = (OURS, WARM, "#b6bcc7")
 
-_DPI = 160
+DPI = 160
 # Looks down on the ring with oxygen on top and the methyl group at the lower left.
 _TILT = np.deg2rad(55.0)
 _VIEW = np.array(
@@ -35,13 +35,14 @@ _VIEW = np.array(
 _ROW_HEIGHT = 5.6  # Å, from one row of molecules to the next
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty white figure of so many inches that needs no window."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _tidy(axes: Axes, title: str, grid: str = "y") -> None:
+def tidy(axes: Axes, title: str, grid: str = "y") -> None:
     """The common look: a left-aligned title, no box, a faint grid along one direction."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=12)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -138,7 +139,7 @@ def draw_comparison(axes: Axes, comparison: Comparison, title: str) -> None:
     axes.set_ylim(10 ** np.floor(np.log10(values.min() / 1.5)), 20 * values.max())
     axes.set_xticks(range(len(versions)), versions)
     axes.set_ylabel("force error (RMSE, meV/Å)", color=INK)
-    _tidy(axes, title)
+    tidy(axes, title)
     axes.legend(
         frameon=True,
         facecolor="white",
@@ -177,7 +178,7 @@ def draw_symmetries(axes: Axes, deviations: Sequence[Deviation], title: str) -> 
     axes.set_yticks(rows, [f"{deviation.name} ({deviation.unit})" for deviation in deviations], fontsize=8.5)
     axes.set_ylim(-0.7, len(deviations) - 0.3)
     axes.set_xlabel("deviation from the identity", color=INK)
-    _tidy(axes, title, grid="x")
+    tidy(axes, title, grid="x")
     axes.legend(frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1.0, 1.0), labelcolor=INK)
 
 
@@ -210,51 +211,51 @@ def draw_energy(axes: Axes, result: MDResult, title: str) -> None:
         color=OURS,
         fontweight="bold",
     )
-    _tidy(axes, title)
+    tidy(axes, title)
     axes.legend(frameon=False, fontsize=8.5, loc="upper right", borderaxespad=0.2, labelcolor=INK)
 
 
 def save_comparison(comparison: Comparison, path: Path) -> Path:
     """The picture of `draw_comparison` in a file."""
-    figure = _new_figure(8.4, 4.4)
+    figure = new_figure(8.4, 4.4)
     draw_comparison(
         figure.subplots(), comparison, "The same test molecules, turned, mirrored, moved, relabelled"
     )
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=DPI)
     return path
 
 
 def save_symmetries(deviations: Sequence[Deviation], path: Path) -> Path:
     """The picture of `draw_symmetries` in a file."""
-    figure = _new_figure(8.4, 1.3 + 0.3 * len(deviations))
+    figure = new_figure(8.4, 1.3 + 0.3 * len(deviations))
     draw_symmetries(figure.subplots(), deviations, "What should not change does not")
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=DPI)
     return path
 
 
 def save_energy(result: MDResult, path: Path) -> Path:
     """The picture of `draw_energy` in a file."""
-    figure = _new_figure(8.4, 3.8)
+    figure = new_figure(8.4, 3.8)
     draw_energy(figure.subplots(), result, "Dynamics at constant energy")
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=DPI)
     return path
 
 
 def save_images(images: Sequence[Image], path: Path) -> Path:
     """The picture of `draw_images` in a file."""
-    figure = _new_figure(5.4, 5.7)
+    figure = new_figure(5.4, 5.7)
     draw_images(figure.subplots(), images)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=DPI)
     return path
 
 
 def save_hero(images: Sequence[Image], comparison: Comparison, result: MDResult, path: Path) -> Path:
     """The whole story side by side: see `draw_images`, `draw_comparison` and `draw_energy`."""
-    figure = _new_figure(15.0, 4.6)
+    figure = new_figure(15.0, 4.6)
     left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.05, 1.3, 1.0]})
     draw_images(left, images)
     left.set_title("Symmetry is built in", loc="left", fontsize=12, fontweight="bold", color=INK, pad=12)
     draw_comparison(middle, comparison, "… so a turned molecule is no surprise")
     draw_energy(right, result, "… and dynamics conserves energy")
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=DPI)
     return path

@@ -1,0 +1,108 @@
+"""`cynosure lab`: the symmetry experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cynosure.cli.labels import Keys, Units, number_or_path, pairs
+
+lab = typer.Typer(
+    name="lab",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Experiments on what symmetry is worth.",
+)
+
+
+@lab.callback()
+def _group() -> None:
+    """Experiments on what symmetry is worth."""
+
+
+@lab.command("learning-curve")
+def learning_curve(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="File with labelled frames. [default: those of the demonstration]", show_default=False
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…", help="Numbers of training frames. [default: 10,20,40,… as far as DATA goes]"
+        ),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many runs for each point. [default: 3]")] = None,
+    l_max: Annotated[str | None, typer.Option(metavar="L,L,…", help="Networks. [default: 0,1,2,3]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Fewest optimiser steps of a run. [default: 10000]")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Fewest passes of a run through its frames. [default: 250]")
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(help="Frames to measure with: a file, or a fraction of DATA. [default: 0.2]"),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The whole way in a minute or two, hardly trained.")
+    ] = False,
+    key: Keys = None,
+    unit: Units = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting of `cynosure train`.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything; a curve in it is gone on with.")] = Path(
+        "learning-curve"
+    ),
+) -> None:
+    """Measure the held-out force error against the number of training frames, and whether l_max changes the slope.
+
+    Equivariant networks of every --l-max, and the plain network on coordinates where the frames are of one molecule,
+    with nested sets of training frames. The same command goes on with a curve that was interrupted.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from cynosure.cli.report import print_report
+    from cynosure.lab import DEMO_SETTINGS
+    from cynosure.lab import learning_curve as curves
+    from cynosure.training.config import merge, parse_assignment
+    from cynosure.training.interrupt import Interrupted
+
+    given = {"frames": _numbers("--frames", frames), "seeds": seeds, "l_max": _numbers("--l-max", l_max)}
+    given |= {"steps": steps, "epochs": epochs}
+    plan = replace(
+        curves.QUICK if quick else curves.FULL,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
+    chosen, notes = curves.read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
+    console = Console(highlight=False)
+    try:
+        with curves.ProgressDisplay(console) as show:
+            curve = curves.measure_learning_curve(
+                chosen, out, plan, settings=settings, notes=notes, on_progress=show
+            )
+    except Interrupted as stop:
+        print(f"Stopped; the finished runs are kept in {out}. The same command goes on.")
+        raise SystemExit(128 + stop.signal) from None
+    written = curves.write_curve(curve, out)
+    print_report(curves.describe(curve), console)
+    for sentence in (*curves.findings(curve), curves.conclusion(curve)):
+        print(f"\n{sentence}")
+    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Whole numbers separated by commas."""
+    try:
+        return None if text is None else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} is a list of whole numbers, such as 1,2,3; got '{text}'") from None
