@@ -9,8 +9,10 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.io import write
+from safetensors.torch import load_file
 
 from cynosure import cli
 
@@ -99,6 +101,31 @@ def test_every_option_reaches_the_settings(data, tmp_path):
     assert "Held-out frames (3)" in result.stdout
 
 
+def test_fine_tuning_starts_from_a_model_and_resumes_without_naming_it(data, tmp_path):
+    base = tmp_path / "base" / "model.safetensors"
+    small = [*TINY, "--set", "model.channels=6"]
+    assert run("train", data, "--epochs", 1, "--out", base.parent, *small).returncode == 0
+    result = run(
+        *["train", data, "--from", base, "--epochs", 2, "--out", tmp_path / "run", "--e0s", "fit"],
+        *["--set", "finetune.rank=1", "--set", "finetune.train=layers.*"],
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"from the weights of {base}; " in result.stdout
+    assert " weights train, as " in result.stdout
+    assert "validation at step 0: " in result.stdout
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["finetune"] == {"base": str(base), "train": ["layers.*"], "rank": 1}
+    assert (config["data"]["e0s"], config["model"]["channels"]) == ("fit", 6)
+    before = load_file(tmp_path / "run" / "model.safetensors")
+    resumed = run("train", "--resume", "--out", tmp_path / "run")
+    assert resumed.returncode == 0, resumed.stderr
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    odd = run("train", data, "--from", base, "--set", "model.channels=5", "--out", tmp_path / "odd")
+    assert odd.returncode == 2
+    assert "model.channels is 6 there and 5 here" in odd.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -116,6 +143,10 @@ def test_every_option_reaches_the_settings(data, tmp_path):
         (["DATA", "--replay", "log.jsonl"], "log.jsonl"),
         (["DATA", "--e0s", "e0s.xyz"], "e0s.xyz"),
         (["DATA", "--set", "loss.stress=1"], "stress"),
+        (["DATA", "--from", "base.safetensors"], "no model file 'base.safetensors'"),
+        (["DATA", "--from", "DATA"], "not a whole safetensors file"),
+        (["DATA", "--set", "finetune.rank=4"], "--from MODEL"),
+        (["DATA", "--e0s", "keep"], "--from MODEL"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(data, tmp_path, monkeypatch, capsys, arguments, message):

@@ -22,6 +22,10 @@ def train(
     val: Annotated[
         str | None, typer.Option(help="Held-out frames: a file, or a fraction of DATA. [default: 0.1]")
     ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Fine-tune: start from the weights of this model file."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in a .json or .toml file.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Be done, report included, after so many minutes.")
@@ -29,7 +33,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Go through the data so many times.")] = None,
     e0s: Annotated[
         str | None,
-        typer.Option(help='Energies of isolated atoms: `fit`, a file, or JSON such as {"H": -13.6}.'),
+        typer.Option(
+            help='Energies of isolated atoms: `fit`, a file, JSON such as {"H": -13.6}, or, with --from, `keep`.'
+        ),
     ] = None,
     key: Keys = None,
     unit: Units = None,
@@ -62,7 +68,7 @@ def train(
     elif resume and (folder / "config.json").exists():
         given = settings.load_settings(folder / "config.json")
     chosen = {"data.train": data, "data.val": number_or_path(val), "data.e0s": _json_or_text(e0s)}
-    chosen |= {"minutes": minutes, "epochs": epochs, "seed": seed}
+    chosen |= {"finetune.base": from_, "minutes": minutes, "epochs": epochs, "seed": seed}
     assignments = [(name, value) for name, value in chosen.items() if value is not None]
     assignments += [("data.keys." + name, column) for name, column in pairs(key).items()]
     assignments += [("data.units." + name, text) for name, text in pairs(unit).items()]

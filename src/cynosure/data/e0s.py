@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
+from numpy.typing import NDArray
 
 from cynosure.data.frames import Frames
 from cynosure.data.readers import read_frames
@@ -28,7 +29,7 @@ class E0Fit:
         rank: how many independent combinations of E0s the compositions determine.
         n_species: how many E0s there are. With rank < n_species the data leave some combinations open, and
             the E0s are the shortest vector among those that fit equally well.
-        rmse_per_atom: eV, of the energy per atom that the E0s alone predict.
+        rmse_per_atom: eV, of the energy per atom, with the E0s and what was taken for the rest of it.
     """
 
     e0s: dict[int, float]
@@ -50,11 +51,15 @@ class E0Fit:
         return text
 
 
-def fit_e0s(frames: Frames) -> E0Fit:
-    """E0s by least squares: minimise Σ_f ((E_f − Σ_z n_fz E0_z) / N_f)² over the frames with an energy.
+def fit_e0s(frames: Frames, beyond: NDArray[np.float64] | None = None) -> E0Fit:
+    """E0s by least squares: minimise Σ_f ((E_f − U_f − Σ_z n_fz E0_z) / N_f)² over the frames with an energy.
 
     Frames are reduced block by block to one triangular matrix (QR), so that any number of them fits in memory;
     the least-norm solution of the triangle is that of all frames.
+
+    Args:
+        frames: the structures with their energies E_f.
+        beyond: [frames] eV, U_f, the energies that something else explains; zero if None.
 
     Raises:
         ValueError: no frame has an energy.
@@ -72,7 +77,8 @@ def fit_e0s(frames: Frames) -> E0Fit:
         for index in labelled[start : start + _BLOCK]:
             frame = frames[int(index)]
             composition = (frame.atomic_numbers[:, None] == np.array(species)).sum(axis=0)
-            rows.append(np.append(composition, frame.energy) / len(frame.atomic_numbers))
+            rest = 0.0 if beyond is None else beyond[index]
+            rows.append(np.append(composition, frame.energy - rest) / len(frame.atomic_numbers))
         triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, rows]), mode="r"))
     matrix, target = triangle[:, :-1], triangle[:, -1]
     solution, _, rank, _ = np.linalg.lstsq(matrix, target, rcond=_RANK_TOLERANCE)

@@ -65,7 +65,8 @@ class Checkpoint:
     Attributes:
         state: where the run stands.
         setup: plain values that the run was set up with: settings, calibration, data.
-        tensors: name to tensor, with the prefixes `model/`, `average/`, `best/`, `optimiser/<moment>/`.
+        tensors: name to tensor, with the prefixes `model/`, `average/`, `best/`, `addition/`,
+            `optimiser/<moment>/`.
     """
 
     state: RunState

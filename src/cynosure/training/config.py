@@ -28,14 +28,15 @@ class DataConfig(Config):
         val: another file, or the fraction of `train` that is held out.
         keys: label to the name that the file uses for it, such as `{"energy": "REF_energy"}`.
         units: label to its unit where that is not eV, eV/Å or eV/Å³.
-        e0s: `fit`, a file with isolated atoms, or an energy in eV for each element.
+        e0s: `fit`, a file with isolated atoms, or an energy in eV for each element; `keep` those of the base model.
+            `auto` is `keep` when fine-tuning, else `fit`.
     """
 
     train: str = Field(min_length=1)
     val: Annotated[float, Field(gt=0, lt=1)] | str = 0.1
     keys: dict[str, str] = Field(default_factory=dict)
     units: dict[str, str] = Field(default_factory=dict)
-    e0s: str | dict[str, float] = "fit"
+    e0s: str | dict[str, float] = "auto"
 
 
 class LossConfig(Config):
@@ -104,12 +105,39 @@ class BatchConfig(Config):
     max_edges: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
 
 
+class FinetuneConfig(Config):
+    """A run that starts from the weights of another model.
+
+    Attributes:
+        base: its model file; None for fresh weights.
+        train: names of the parameters that train, with `*` and `?` as in file names; the others stay as they are.
+        rank: of the additions that train in place of each matrix (LoRA); None to train the weights themselves.
+    """
+
+    base: Annotated[str, Field(min_length=1)] | None = None
+    train: tuple[str, ...] = Field(default=("*",), min_length=1)
+    rank: int | None = Field(default=None, gt=0)
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _one_pattern(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_base(self) -> FinetuneConfig:
+        if self.base is None and (self.train != ("*",) or self.rank is not None):
+            raise ValueError(
+                "a part of the weights can train only beside those of a base model: --from MODEL"
+            )
+        return self
+
+
 class TrainConfig(Config):
     """Everything that decides the outcome of a run.
 
     Attributes:
-        data, model, loss, optimiser, schedule, ema, batch: see their own classes; `model` holds the settings
-            of the architecture for `cynosure.build`.
+        data, model, loss, optimiser, schedule, ema, batch, finetune: see their own classes; `model` holds the
+            settings of the architecture for `cynosure.build`.
         seed: of the split, the initial weights and the order of the data.
         dtype: in which the network computes.
         device: `auto` is the first GPU that torch can use, else the CPU.
@@ -127,6 +155,7 @@ class TrainConfig(Config):
     schedule: ScheduleConfig = ScheduleConfig()
     ema: EmaConfig = EmaConfig()
     batch: BatchConfig = BatchConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
     seed: int = Field(default=0, ge=0, lt=2**63)
     dtype: Literal["float32", "float64"] = "float32"
     device: str = "auto"

@@ -162,6 +162,7 @@ def _write_report(result: TrainResult, trainer: Trainer, data: Data, parity: Par
     words = [
         f"{_architecture(config)}, trained on {len(data.train)} frames of {Path(config.data.train).name} and measured "
         f"on {len(data.validation)} that it never saw.",
+        *([] if trainer.base is None else [f"It started from the weights of {trainer.base['name']}."]),
         f"Training came to {state.ended_by} after {state.step:,} steps ({state.epoch:,} epochs) and "
         f"{duration(state.elapsed)}. The best model is the one of step {state.best_step:,}.",
         *data.notes,
@@ -205,6 +206,8 @@ def _provenance(trainer: Trainer, data: Data) -> dict[str, Any]:
         config["data"]["val"] = Path(config["data"]["val"]).name
     if isinstance(config["data"]["e0s"], str):
         config["data"]["e0s"] = Path(config["data"]["e0s"]).name
+    if trainer.base is not None:
+        config["finetune"]["base"] = trainer.base["name"]
     state = trainer.state
     metrics = None if trainer.best_validation is None else trainer.best_validation[0].to_json()
     return {
@@ -212,6 +215,7 @@ def _provenance(trainer: Trainer, data: Data) -> dict[str, Any]:
         "torch": torch.__version__,
         "config": config,
         "data": dict(data.identity),
+        "base": trainer.base,
         "steps": state.step,
         "best_step": state.best_step,
         "validation": metrics,

@@ -36,6 +36,7 @@ from cynosure.training.pace import Finish, Pace, Validate
 from cynosure.training.parity import ParitySample
 from cynosure.training.schedule import learning_rate_factor
 from cynosure.training.targets import Target, targets_of
+from cynosure.training.trained_weights import TrainedWeights
 
 # A validation is worth a checkpoint, but not every tenth of a second.
 _SHORTEST_CHECKPOINT_SECONDS = 5.0
@@ -50,7 +51,8 @@ class Trainer:
     """One model in training.
 
     Args:
-        model: with fresh weights, on its device.
+        model: with the weights to start from, on its device.
+        trained: which of them train.
         config: resolved settings.
         scale: eV/Å, the scale of the loss.
         train, validation: graphs.
@@ -66,6 +68,7 @@ class Trainer:
     def __init__(
         self,
         model: Potential,
+        trained: TrainedWeights,
         config: TrainConfig,
         *,
         scale: float,
@@ -87,9 +90,10 @@ class Trainer:
         self.best_validation: tuple[Metrics, ParitySample] | None = None
         self.state = RunState() if previous is None else previous.state
         self.loss = Loss(config.loss, scale)
-        self._parameters = list(model.parameters())
+        self.base: Mapping[str, str] | None = setup["base"]
+        self._trained = trained
         self._optimiser = torch.optim.AdamW(
-            self._parameters,
+            list(trained.named.values()),
             lr=config.optimiser.lr,
             betas=config.optimiser.betas,
             weight_decay=config.optimiser.weight_decay,
@@ -119,6 +123,9 @@ class Trainer:
         if self.state.step == 0:
             self.save()
         try:
+            # The base model is the first candidate: training that only makes it worse leaves it as it is.
+            if self.base is not None and self.state.validations == 0:
+                self._validate(pace)
             while not self.state.finished:
                 self._stop.check()
                 if epoch != self.state.epoch:
@@ -146,11 +153,11 @@ class Trainer:
         """Write the checkpoint; the metrics file is brought to the disk first, so that it is never behind."""
         self.read_clock()
         self.state.log_bytes = self._log.flush()
-        named = dict(self.model.named_parameters())
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"average/{name}": tensor for name, tensor in self.average.model.named_parameters()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
-        moments = optimiser_tensors(self._optimiser, named.items())
+        tensors |= {f"addition/{name}": tensor for name, tensor in self._trained.additions.items()}
+        moments = optimiser_tensors(self._optimiser, self._trained.named.items())
         tensors |= {f"optimiser/{name}": tensor for name, tensor in moments.items()}
         save_checkpoint(self._checkpoint_path, Checkpoint(self.state, self._setup, tensors))
         self._saved = time.monotonic()
@@ -176,7 +183,8 @@ class Trainer:
         # The average starts as a copy for what is not a parameter and has no average of its own.
         self.average.model.load_state_dict({**previous.part("model"), **previous.part("average")})
         self.best = {name: tensor.to(self.model.device) for name, tensor in previous.part("best").items()}
-        restore_optimiser(self._optimiser, self.model.named_parameters(), previous.part("optimiser"))
+        self._trained.load(previous.part("addition"))
+        restore_optimiser(self._optimiser, self._trained.named.items(), previous.part("optimiser"))
 
     def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
         budget = self.config.batch.max_edges
@@ -207,13 +215,15 @@ class Trainer:
         terms = self.loss.terms(self._outputs_of(graph, self.loss.outputs), targets)
         total = self.loss(terms)
         # The parameters by name: the edge vectors are leaves too, and nothing needs a derivative to them here.
-        total.backward(inputs=self._parameters)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip)
+        total.backward(inputs=self._trained.of_model)
+        self._trained.pass_gradients()
+        norm = torch.nn.utils.clip_grad_norm_(self._trained.named.values(), self.config.optimiser.clip)
         means = [term.total.detach() / term.count for term in terms.values()]
         loss, gradient, *parts = torch.stack([total.detach(), norm.to(total.dtype), *means]).tolist()
         if not (math.isfinite(loss) and math.isfinite(gradient)):
             raise Diverged(self._divergence(loss))
         self._optimiser.step()
+        self._trained.put_into_model()
         self.state.step += 1
         self.average.update(self.state.step)
         self._log.append(

@@ -12,6 +12,7 @@ from typing import Any
 
 from cynosure.data import GraphDataset
 from cynosure.potentials import write_atomically
+from cynosure.training.base_model import BaseModel
 from cynosure.training.checkpoint import Checkpoint, load_checkpoint
 from cynosure.training.config import TrainConfig, flatten
 from cynosure.training.display import Display
@@ -24,11 +25,13 @@ from cynosure.training.setup import (
     Calibrated,
     Data,
     calibrate,
+    read_base,
     read_data,
     resolve_model,
     resolve_sizes,
     training_sample,
 )
+from cynosure.training.trained_weights import TrainedWeights
 
 CHECKPOINT_SECONDS = 30.0
 # Drawing and writing the report, and leaving Python, on a slow core.
@@ -36,8 +39,8 @@ _REPORT_SECONDS = 7.0
 _RUN_FILES = ("config.json", "checkpoint.safetensors", "metrics.jsonl", "model.safetensors", "report.html")
 # Training frames are evaluated at the end only to be set beside the held-out ones; so many are enough.
 _TRAINING_SAMPLE = 100
-# A resumed run may find its data and its device elsewhere: the data are known by their content.
-_MAY_DIFFER = ("data.train", "data.val", "device")
+# A resumed run may find its files and its device elsewhere: the files are known by their content.
+_MAY_DIFFER = ("data.train", "data.val", "finetune.base", "device")
 
 
 def train(
@@ -55,7 +58,8 @@ def train(
     The folder gets `config.json` (resolved settings), `metrics.jsonl` (a line for every step and validation),
     `checkpoint.safetensors`, `model.safetensors` (the best averaged weights) and `report.html`.
 
-    1. Read the data, resolve the settings, build the model or take up the checkpoint.
+    1. Read the base model, if there is one, and the data; resolve the settings; build the model or take up the
+       checkpoint.
     2. Train at the pace of epochs, of the clock, or of a log.
     3. Keep the best model, evaluate it, and write the report.
 
@@ -79,25 +83,30 @@ def train(
     folder = Path(out)
     previous = _enter(folder, resume)
     log = _replayed(folder, replay)
-    config, data, train_set, validation_set = _prepare(config, display)
+    base = read_base(config)
+    config, data, train_set, validation_set = _prepare(config, base, display)
     setup: dict[str, Any] = {
         "config": config.to_json(),
         "data": dict(data.identity),
+        "base": None if base is None else base.identity,
         "replay": None if log is None else hashlib.sha256(log).hexdigest(),
     }
     if previous is None:
-        calibrated = calibrate(config, train_set, display.say)
-        model = calibrated.build(config, train_set)
+        calibrated = calibrate(config, base, train_set, display.say)
+        model = calibrated.build(config, base, train_set)
     else:
         _require_same(previous.setup, setup)
         calibrated = Calibrated.from_json(previous.setup["calibration"])
-        model = calibrated.build(config)
+        model = calibrated.build(config, base)
     setup["calibration"] = asdict(calibrated)
-    _announce(config, data, sum(parameter.numel() for parameter in model.parameters()), display)
+    model = model.to(config.device)
+    trained = TrainedWeights(model, config.finetune.train, config.finetune.rank, config.seed)
+    _announce(config, data, trained, display)
     _write_settings(folder, config, log)
     with StopRequest() as stop:
         trainer = Trainer(
-            model.to(config.device),
+            model,
+            trained,
             config,
             scale=calibrated.scale,
             train=train_set,
@@ -161,23 +170,30 @@ def _replayed(folder: Path, replay: str | Path | None) -> bytes | None:
     return Path(replay).read_bytes()
 
 
-def _prepare(config: TrainConfig, display: Display) -> tuple[TrainConfig, Data, GraphDataset, GraphDataset]:
+def _prepare(
+    config: TrainConfig, base: BaseModel | None, display: Display
+) -> tuple[TrainConfig, Data, GraphDataset, GraphDataset]:
     """Resolved settings, the frames, and their graphs for training and validation."""
-    config = resolve_model(config)
-    config, data = read_data(config, display.say)
+    config = resolve_model(config, base)
+    config, data = read_data(config, base, display.say)
     cutoff = float(config.model["cutoff"])
     train_set = GraphDataset(data.train, cutoff)
     return resolve_sizes(config, train_set), data, train_set, GraphDataset(data.validation, cutoff)
 
 
 def _require_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise unless a resumed run has the settings, the data and the log that it was started with."""
+    """Raise unless a resumed run has the settings, base model, data and log that it was started with."""
     old, new = flatten(before["config"]), flatten(now["config"])
     changed = [key for key in {**old, **new} if key not in _MAY_DIFFER and old.get(key) != new.get(key)]
     if changed:
         lines = ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed)
         raise ValueError(
             f"a resumed run keeps its settings, but {lines}; start another run with another --out"
+        )
+    if _checksum(before["base"]) != _checksum(now["base"]):
+        raise ValueError(
+            "the base model is not the one that the run was started with (its content differs); give the same file to "
+            "--from, or start another run with another --out"
         )
     if before["data"] != now["data"]:
         raise ValueError(
@@ -188,12 +204,17 @@ def _require_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise ValueError("the log to repeat is not the one that the run was started with; leave --replay out")
 
 
-def _announce(config: TrainConfig, data: Data, parameters: int, display: Display) -> None:
+def _checksum(base: Mapping[str, str] | None) -> str | None:
+    return None if base is None else base["sha256"]
+
+
+def _announce(config: TrainConfig, data: Data, trained: TrainedWeights, display: Display) -> None:
     for note in data.notes:
         display.say(f"Note: {note}")
+    base = config.finetune.base
     display.say(
-        f"Training on {len(data.train)} frames, validating on {len(data.validation)}; "
-        f"the model has {parameters:,} weights. Settings:"
+        f"Training on {len(data.train)} frames, validating on {len(data.validation)}"
+        f"{'' if base is None else f', from the weights of {base}'}; {trained}. Settings:"
     )
     display.say(config.to_text())
 

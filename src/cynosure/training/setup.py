@@ -24,6 +24,7 @@ from cynosure.data import (
 )
 from cynosure.graph import batch
 from cynosure.potentials import Potential, build, resolve
+from cynosure.training.base_model import BaseModel
 from cynosure.training.config import DataConfig, LossConfig, TrainConfig
 from cynosure.training.evaluation import require_known_elements
 from cynosure.training.loss import resolve_weights
@@ -59,7 +60,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What the data fix of a model, as plain values: `build` takes them as they are.
+    """What the data, or a base model, fix of a model, as plain values: `build` takes them as they are.
 
     Attributes:
         species: atomic numbers.
@@ -84,9 +85,11 @@ class Calibrated:
         """From the plain values that a checkpoint keeps."""
         return cls(**{**values, "species": tuple(values["species"])})
 
-    def build(self, config: TrainConfig, example: GraphDataset | None = None) -> Potential:
-        """The model with fresh weights, which are brought into range on a few graphs of `example`."""
-        return build(
+    def build(
+        self, config: TrainConfig, base: BaseModel | None, example: GraphDataset | None = None
+    ) -> Potential:
+        """The model with the weights of `base`, or else fresh ones, brought into range on a few graphs of `example`."""
+        model = build(
             config.model,
             self.species,
             e0s=_by_number(self.e0s),
@@ -94,19 +97,24 @@ class Calibrated:
             scale=_by_number(self.scales),
             shift=_by_number(self.shifts),
             avg_neighbours=self.avg_neighbours,
-            example=None if example is None else _example(example),
+            example=None if example is None or base is not None else _example(example),
             seed=config.seed,
             dtype=DTYPES[config.dtype],
         )
+        if base is not None:
+            model.load_state_dict(base.model.state_dict())
+        return model
 
 
-def read_data(config: TrainConfig, say: Callable[[str], None]) -> tuple[TrainConfig, Data]:
+def read_data(
+    config: TrainConfig, base: BaseModel | None, say: Callable[[str], None]
+) -> tuple[TrainConfig, Data]:
     """Read and divide the frames, and resolve the weights of the loss.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: whatever `read_frames` refuses; a loss without its label; a set without useful labels; an
-            element in the validation set only.
+            element in the validation set only, or one that the base model does not know.
     """
     frames = read_frames(config.data.train, config.data.keys, config.data.units)
     say(str(frames.summary()))
@@ -122,7 +130,11 @@ def read_data(config: TrainConfig, say: Callable[[str], None]) -> tuple[TrainCon
     notes = _notes(loss, train)
     train, notes_train = _useful(train, labels, "training")
     validation, notes_validation = _useful(validation, labels, "validation")
-    require_known_elements(validation, train.species())
+    if base is None:
+        require_known_elements(validation, train.species())
+    else:
+        base.require_elements(train)
+        base.require_elements(validation)
     identity = {
         "train": train.content_hash(),
         "validation": validation.content_hash(),
@@ -133,12 +145,38 @@ def read_data(config: TrainConfig, say: Callable[[str], None]) -> tuple[TrainCon
     return config.model_copy(update={"loss": loss}), Data(train, validation, notes, identity)
 
 
-def calibrate(config: TrainConfig, dataset: GraphDataset, say: Callable[[str], None]) -> Calibrated:
-    """E0s, scale, shift and number of neighbours from the training data.
+def read_base(config: TrainConfig) -> BaseModel | None:
+    """The model to start from, if there is one.
+
+    Raises:
+        FileNotFoundError, ValueError: as `cynosure.load`.
+    """
+    path = config.finetune.base
+    return None if path is None else BaseModel.read(path, DTYPES[config.dtype])
+
+
+def calibrate(
+    config: TrainConfig, base: BaseModel | None, dataset: GraphDataset, say: Callable[[str], None]
+) -> Calibrated:
+    """E0s, scale, shift and number of neighbours from the training data, or from the base model.
+
+    The scale of the loss comes from the data in any case, and so may the E0s.
 
     Raises:
         ValueError: E0s that cannot be read, or that lack an element of the data.
     """
+    if base is not None:
+        own = base.model.calibration
+        e0s, kind = base.e0s(config.data, dataset, say)
+        return Calibrated(
+            species=own.species,
+            e0s=_by_text(e0s),
+            e0_kind=kind,
+            scale=Statistics.of(dataset, e0s).scale,
+            scales=_by_text(dict(zip(own.species, own.scale, strict=True))),
+            shifts=_by_text(dict(zip(own.species, own.shift, strict=True))),
+            avg_neighbours=own.avg_neighbours,
+        )
     species = dataset.frames.species()
     e0s, kind = _e0s(config.data, dataset.frames, say)
     require_e0s(e0s, species)
@@ -154,15 +192,26 @@ def calibrate(config: TrainConfig, dataset: GraphDataset, say: Callable[[str], N
     )
 
 
-def resolve_model(config: TrainConfig) -> TrainConfig:
-    """The settings with every default of the architecture, and the device, filled in.
+def resolve_model(config: TrainConfig, base: BaseModel | None) -> TrainConfig:
+    """The settings with every default of the architecture, where E0s come from, and the device filled in.
 
     Raises:
-        ValueError: an unknown model or key, or a device that this machine does not have.
+        ValueError: an unknown model or key, one that contradicts the base model, E0s to keep without a base model, or a
+            device that this machine does not have.
     """
+    e0s = config.data.e0s
+    if e0s == "auto":
+        e0s = "fit" if base is None else "keep"
+    elif e0s == "keep" and base is None:
+        raise ValueError(
+            "--e0s keep: there is no base model whose E0s could be kept; name it by --from MODEL"
+        )
     return config.model_copy(
         update={
-            "model": resolve(config.model).model_dump(mode="json"),
+            "data": config.data.model_copy(update={"e0s": e0s}),
+            "model": resolve(config.model).model_dump(mode="json")
+            if base is None
+            else base.settings(config.model),
             "device": resolve_device(config.device),
         }
     )
