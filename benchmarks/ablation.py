@@ -1,0 +1,175 @@
+"""Which settings train the most accurate potential in a given time: `python -m benchmarks.ablation`.
+
+Every variant changes something of the default, and is trained for the same time on the same split of each data set. A
+finished run is kept in `results.jsonl` of the folder and not repeated, so that the command goes on where it stopped.
+Run it on a machine that does nothing else: what counts is the error after so many minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+
+# Name to what differs from the default, as for `cynosure train --set`.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "nequip, 64 channels": ("model.channels=64",),
+    "nequip, 4 layers": ("model.layers=4",),
+    "nequip, l_max 1": ("model.l_max=1",),
+    "nequip, l_max 3": ("model.l_max=3",),
+    "mace, 32x0e+32x1o, l_max 2": (
+        "model.model=mace",
+        "model.channels=32",
+        "model.hidden_l_max=1",
+        "model.l_max=2",
+    ),
+    "mace, 32x0e+32x1o, l_max 3": ("model.model=mace", "model.channels=32", "model.hidden_l_max=1"),
+    "mace, 64x0e, l_max 3": ("model.model=mace",),
+    "mace, 32x0e+32x1o+32x2e, l_max 2": (
+        "model.model=mace",
+        "model.channels=32",
+        "model.hidden_l_max=2",
+        "model.l_max=2",
+    ),
+    "learning rate 0.01": ("optimiser.lr=0.01",),
+    "learning rate 0.04": ("optimiser.lr=0.04",),
+    "no AMSGrad": ("optimiser.amsgrad=false",),
+    "average of 1,000 steps": ("ema.decay=0.999",),
+    "energy weight 0.1": ("loss.energy=0.1",),
+    "energy weight 10": ("loss.energy=10",),
+    "squared loss": ("loss.kind=squared",),
+    "Huber delta 0.01": ("loss.delta=0.01",),
+    "cutoff 4 Å": ("model.cutoff=4",),
+    "cutoff 6 Å": ("model.cutoff=6",),
+    "16 radial functions": ("model.num_basis=16",),
+    "wider radial network": ("model.radial_hidden=[64,64]",),
+    "Chebyshev basis": ("model.radial_basis=chebyshev",),
+    "layer norm": ("model.layer_norm=true",),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    variant: str
+    data: str
+    seed: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: root mean square errors on held-out frames at the best validation, eV/Å and eV per atom."""
+
+    forces: float
+    energy: float
+    steps: int
+
+
+def main() -> None:
+    arguments = _arguments()
+    data = {path.parent.name: path.resolve() for path in arguments.data}
+    chosen = [name for name in VARIANTS if not arguments.only or any(word in name for word in arguments.only)]
+    runs = [
+        Run(variant, name, seed, arguments.minutes)
+        for seed in range(arguments.seeds)
+        for variant in chosen
+        for name in data
+    ]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    log = arguments.out / "results.jsonl"
+    done = read(log)
+    for number, run in enumerate(runs, start=1):
+        if run not in done:
+            print(
+                f"{number} of {len(runs)}: {run.variant}, {run.data}, seed {run.seed}",
+                file=sys.stderr,
+                flush=True,
+            )
+            done[run] = train(run, data[run.data], arguments.out / "runs" / str(number))
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**asdict(run), **asdict(done[run])}) + "\n")
+    print("\n".join(table(runs, done)))
+
+
+def train(run: Run, frames: Path, folder: Path) -> Outcome:
+    """Train as a user would, and read what the run wrote.
+
+    Raises:
+        subprocess.CalledProcessError: the training failed.
+    """
+    settings = [word for setting in VARIANTS[run.variant] for word in ("--set", setting)]
+    limits = ["--minutes", str(run.minutes), "--seed", str(run.seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "cynosure",
+        "train",
+        str(frames),
+        *limits,
+        "--out",
+        str(folder),
+        *settings,
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    best = [line for line in lines if line["kind"] == "validation" and line["best"]][-1]
+    steps = max(line["step"] for line in lines if line["kind"] == "step")
+    errors = best["errors"]
+    return Outcome(errors["forces"]["rmse"], errors["energy_per_atom"]["rmse"], steps)
+
+
+def read(log: Path) -> dict[Run, Outcome]:
+    if not log.exists():
+        return {}
+    done = {}
+    for line in log.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        outcome = Outcome(*(values.pop(name) for name in ("forces", "energy", "steps")))
+        done[Run(**values)] = outcome
+    return done
+
+
+def table(runs: Sequence[Run], done: Mapping[Run, Outcome]) -> list[str]:
+    """Markdown: for each variant and data set the means over seeds, and the forces beside those of the default."""
+    sets = list(dict.fromkeys(run.data for run in runs))
+    heads = [f"{name}: forces, meV/Å | of default | energy, meV/atom | steps" for name in sets]
+    lines = ["| variant | " + " | ".join(heads) + " |", "|---" * (1 + 4 * len(sets)) + "|"]
+    for variant in dict.fromkeys(run.variant for run in runs):
+        cells = [variant]
+        for name in sets:
+            own = [done[run] for run in runs if (run.variant, run.data) == (variant, name)]
+            plain = [done[run] for run in runs if (run.variant, run.data) == ("default", name)]
+            forces = mean(outcome.forces for outcome in own)
+            beside = f"{forces / mean(o.forces for o in plain):.2f}" if plain else "–"
+            cells += [
+                " / ".join(f"{1000 * outcome.forces:.1f}" for outcome in own),
+                beside,
+                f"{1000 * mean(outcome.energy for outcome in own):.2f}",
+                f"{mean(outcome.steps for outcome in own):,.0f}",
+            ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__)
+    parser.add_argument(
+        "data", nargs="+", type=Path, help="files with labelled frames, each in a folder of its name"
+    )
+    parser.add_argument("--minutes", type=float, default=4.0, help="of each run (4)")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each variant and data set (2)")
+    parser.add_argument(
+        "--only", action="append", metavar="WORD", help="variants whose name contains this; repeatable"
+    )
+    parser.add_argument("--out", type=Path, default=Path("ablation"), help="folder of the results (ablation)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
