@@ -40,9 +40,8 @@ _OWN = (
 )
 _VALIDATIONS = 50  # in a run, about
 _FEWEST_STEPS = 20  # fewer leave no room for a learning rate that rises and falls
-_PLAIN_BATCH = (
-    4  # frames; as many as make a batch of the equivariant networks, if their settings say nothing else
-)
+# Frames: as many as make a batch of the equivariant networks, if their settings say nothing else.
+_PLAIN_BATCH = 4
 
 
 @dataclass(frozen=True)
