@@ -31,6 +31,7 @@ from cynosure.lab.learning_curve import (
     read_curve_frames,
     write_curve,
 )
+from cynosure.training import loop
 from cynosure.training.interrupt import Interrupted
 
 TINY = {"model": {"layers": 1, "channels": 2, "cutoff": 3.0, "radial_hidden": [4, 4]}}
@@ -165,13 +166,19 @@ def test_every_run_takes_the_steps_and_the_passes_that_were_promised(frames, tmp
     assert steps == [30, 60, 30, 60]
 
 
+def report_every_step(monkeypatch):
+    """However fast a run is."""
+    monkeypatch.setattr(progress, "_SHOWN_EVERY", 0.0)
+    monkeypatch.setattr(loop, "_DISPLAY_SECONDS", -1.0)
+
+
 class Stop(Exception):
     pass
 
 
 @pytest.mark.parametrize("how", ["between runs", "in a run", "by a signal"])
 def test_an_interrupted_curve_goes_on_where_it_stopped(how, frames, finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(progress, "_SHOWN_EVERY", 0.0)
+    report_every_step(monkeypatch)
 
     def interrupt(now):
         if how == "between runs" and now.measured and now.finished == 4:
@@ -232,7 +239,7 @@ def test_a_broken_file_of_results_is_told_of(frames, tmp_path):
 
 
 def test_progress_counts_runs_and_ends_with_nothing_left(frames, tmp_path, monkeypatch):
-    monkeypatch.setattr(progress, "_SHOWN_EVERY", 0.0)
+    report_every_step(monkeypatch)
     seen = []
     measure_learning_curve(frames, tmp_path, PLAN, settings=TINY, on_progress=seen.append)
     assert [one.finished for one in seen if one.measured] == [1, 2, 3, 4, 5, 6]

@@ -33,6 +33,7 @@ _OWN = (
     "data.keys",
     "data.units",
     "model.l_max",
+    "finetune",
     "seed",
     "epochs",
     "minutes",
@@ -191,7 +192,7 @@ class _Potentials:
             settings, [("data.train", "train.xyz"), ("data.val", "validation.xyz"), ("patience", None)]
         )
         for l_max in plan.l_max:  # each must be one that the architecture knows
-            config = resolve_model(from_settings(merge(chosen, [("model.l_max", l_max)])))
+            config = resolve_model(from_settings(merge(chosen, [("model.l_max", l_max)])), base=None)
         pool = GraphDataset(frames.pool, float(config.model["cutoff"]))
         return cls(frames, plan, resolve_sizes(config, pool), pool)
 
