@@ -36,7 +36,7 @@ def polynomial_coefficients(weight: Tensor, table: ContractionTable) -> Tensor:
         table: the contraction.
 
     Returns:
-        [S, table.tree.num_nodes, C]. Each output irrep is the sum of its paths over the root of their number.
+        [S, table.tree.num_nodes, C]. Each output irrep is the sum of its paths, each of unit size times its weight.
     """
     basis = basis_tensor(table.key, weight.dtype, weight.device)
     return torch.einsum("np,spc->snc", basis, weight)

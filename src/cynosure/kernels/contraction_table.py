@@ -32,6 +32,7 @@ class ContractionTable:
         irreps_out: irreps of the result, each once, with that number of channels too.
         order: the largest degree of the polynomials (MACE's correlation).
         key: the table as text, which is how an operator takes it: the same in every process.
+        tree: the polynomials, without channels.
 
     Raises:
         ValueError: an irrep that comes twice, channels that differ, an order below one, or an output that no
@@ -41,7 +42,9 @@ class ContractionTable:
     irreps_in: Irreps
     irreps_out: Irreps
     order: int
+    # Made once and kept: they are read at every call.
     key: str = field(init=False, repr=False, compare=False)
+    tree: PolynomialTree = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.order < 1:
@@ -54,7 +57,9 @@ class ContractionTable:
                     f"a contraction: the {name} {irreps}; {self.channels} channels of each irrep were expected"
                 )
         object.__setattr__(self, "key", f"{self.irreps_in}|{self.irreps_out}|{self.order}")
-        for (_, ir), paths in zip(self.irreps_out, self.tree.paths, strict=True):
+        tree = _tree(_single(self.irreps_in), _single(self.irreps_out), self.order)
+        object.__setattr__(self, "tree", tree)
+        for (_, ir), paths in zip(self.irreps_out, tree.paths, strict=True):
             if not paths:
                 raise ValueError(f"no polynomial of {self.irreps_in} up to degree {self.order} leads to {ir}")
 
@@ -68,11 +73,6 @@ class ContractionTable:
     def channels(self) -> int:
         """Channels of every irrep."""
         return self.irreps_in[0][0] if len(self.irreps_in) else 0
-
-    @property
-    def tree(self) -> PolynomialTree:
-        """The polynomials, without channels."""
-        return _tree(_single(self.irreps_in), _single(self.irreps_out), self.order)
 
 
 class PolynomialTree(NamedTuple):

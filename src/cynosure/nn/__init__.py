@@ -9,6 +9,7 @@ from cynosure.nn.norm import LayerNorm
 from cynosure.nn.product_basis import ProductBasis
 from cynosure.nn.radial import Envelope, RadialBasis, RadialFunctions, RadialNetwork, polynomial_envelope
 from cynosure.nn.readout import Readout
+from cynosure.nn.self_connection import SelfConnection
 from cynosure.nn.tensor_product import ProductPath, TensorProduct
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RadialFunctions",
     "RadialNetwork",
     "Readout",
+    "SelfConnection",
     "TensorProduct",
     "layout",
     "polynomial_envelope",

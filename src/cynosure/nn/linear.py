@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -82,18 +83,22 @@ class Linear(nn.Module):
         blocks = [mixed[ir].pop(0) for _, ir in self.irreps_out]
         return layout.join(self._add_bias(blocks))
 
-    def terms(self, scale: float = 1.0) -> list[Term]:
+    def terms(self, scale: float | Sequence[float] = 1.0) -> list[Term]:
         """The map as terms of a program of the compiled core, block by block: y = scale · (this map of x).
+
+        Args:
+            scale: a factor, or one for each block of `irreps_out`.
 
         Raises:
             NotLowered: when there is a bias.
         """
         if self.bias is not None:
             raise NotLowered("a linear map with a bias")
+        scales = [scale] * len(self.irreps_out) if isinstance(scale, int | float) else scale
         terms = []
         for ir, weight in zip(self._irreps, self.weights, strict=True):
             assert isinstance(weight, Tensor)
-            factor, row = scale / math.sqrt(weight.shape[-2]), 0
+            row = 0
             for block_in, (mul_in, ir_in) in enumerate(self.irreps_in):
                 if ir_in != ir:
                     continue
@@ -101,6 +106,7 @@ class Linear(nn.Module):
                 for block_out, (mul_out, ir_out) in enumerate(self.irreps_out):
                     if ir_out == ir:
                         rows, columns = np.arange(row, row + mul_in), np.arange(column, column + mul_out)
+                        factor = scales[block_out] / math.sqrt(weight.shape[-2])
                         terms.append(Term(block_in, block_out, Weights(weight, rows, columns, factor)))
                         column += mul_out
                 row += mul_in

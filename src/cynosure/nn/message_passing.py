@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -81,27 +80,25 @@ class Convolution(nn.Module):
         )
         return self.mix_out(message)
 
-    def lower(self, program: Program, x: Value, basis: RadialBasis, scales: Sequence[float]) -> Value:
+    def lower(
+        self, program: Program, x: Value, basis: RadialBasis, scales: float | Sequence[float] = 1.0
+    ) -> Value:
         """Add this layer to a program of the compiled core.
 
         Args:
             program: the program.
             x: features with `irreps_in`.
             basis: the radial basis of the edges.
-            scales: a factor for each block of `irreps_out`.
+            scales: a factor, or one for each block of `irreps_out`.
         """
         mixed = self.mix_in.lower(program, x)
-        terms = [
-            replace(term, weights=replace(term.weights, scale=scales[term.block_out] * term.weights.scale))
-            for term in self.mix_out.terms()
-        ]
         return program.convolve(
             mixed,
             self.table,
             RadialFunctions(basis, self.radial),
             Weights.of(self.weight, float(self.normaliser) / math.sqrt(self.weight.shape[0])),
             basis.cutoff,
-            terms,
+            self.mix_out.terms(scales),
             self.irreps_out,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
 from cynosure.kernels import Program, Value, Weights, spherical_harmonics
-from cynosure.nn import Convolution, Linear, ProductBasis, RadialBasis, Readout
+from cynosure.nn import Convolution, Linear, ProductBasis, RadialBasis, Readout, SelfConnection
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
 
@@ -92,11 +91,8 @@ class ManyBodyInteraction(nn.Module):
         )
         self.product = ProductBasis(message, irreps_out, order=config.correlation, num_species=num_species)
         self.mix = Linear(irreps_out, irreps_out)
-        # The self-connection feeds the irreps that the input has; the others hold the product alone.
-        present = {ir for _, ir in irreps_in}
-        fed = [(mul, ir) for mul, ir in irreps_out if ir in present]
         self.self_connection = (
-            Linear(irreps_in, Irreps(fed), num_species=num_species) if config.self_connection else None
+            SelfConnection(irreps_in, irreps_out, num_species) if config.self_connection else None
         )
 
     def forward(
@@ -105,32 +101,15 @@ class ManyBodyInteraction(nn.Module):
         """[N, irreps_in.dim] -> [N, irreps_out.dim]."""
         message = self.convolution(x, harmonics, basis, graph.receivers, graph.senders)
         product = self.mix(self.product(message, species))
-        if self.self_connection is None:
-            return product
-        # Irreps come in the order of l, and the input has those up to some l: what is fed stands first.
-        own = self.self_connection(x, species)
-        fed = own.shape[1]
-        # Two independent unit-variance terms: /√2 keeps the variance of their sum at one.
-        return torch.cat([(product[:, :fed] + own) / math.sqrt(2), product[:, fed:]], dim=1)
+        return product if self.self_connection is None else self.self_connection.add(x, species, product)
 
     def lower(self, program: Program, x: Value, basis: RadialBasis) -> Value:
         """Add this layer to a program of the compiled core; see `forward`."""
         own = self.self_connection
-        message = self.convolution.lower(program, x, basis, [1.0] * len(self.convolution.irreps_out))
-        product = self.product.lower(program, message)
-        fed = 0 if own is None else len(own.irreps_out)
-        terms = [
-            replace(
-                term,
-                weights=replace(
-                    term.weights, scale=term.weights.scale / (math.sqrt(2) if term.block_out < fed else 1.0)
-                ),
-            )
-            for term in self.mix.terms()
-        ]
-        mixed = program.linear(product, terms, self.irreps_out)
+        product = self.product.lower(program, self.convolution.lower(program, x, basis))
+        mixed = program.linear(product, self.mix.terms(1.0 if own is None else own.scales), self.irreps_out)
         if own is not None:
-            program.linear(x, own.terms(1 / math.sqrt(2)), own.irreps_out, by_species=True, into=mixed)
+            own.lower_into(program, x, mixed)
         return mixed
 
 

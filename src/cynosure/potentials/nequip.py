@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
 from cynosure.kernels import NotLowered, Program, Value, Weights, spherical_harmonics
-from cynosure.nn import Convolution, Gate, LayerNorm, Linear, RadialBasis, Readout, layout
+from cynosure.nn import Convolution, Gate, LayerNorm, RadialBasis, Readout, SelfConnection
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
 
@@ -104,13 +102,9 @@ class Interaction(nn.Module):
             radial_hidden=config.radial_hidden,
             avg_neighbours=avg_neighbours,
         )
-        # The self-connection feeds the blocks whose irrep the input has; the others hold the message alone.
-        present = {ir for _, ir in irreps_in}
-        self._fed = [ir in present for _, ir in self.gate.irreps_in]
-        self.self_connection = None
-        if config.self_connection:
-            fed = [block for block, is_fed in zip(self.gate.irreps_in, self._fed, strict=True) if is_fed]
-            self.self_connection = Linear(irreps_in, Irreps(fed), num_species=num_species)
+        self.self_connection = (
+            SelfConnection(irreps_in, self.gate.irreps_in, num_species) if config.self_connection else None
+        )
 
     def forward(
         self, x: Tensor, species: Tensor, harmonics: Tensor, basis: Tensor, graph: AtomGraph
@@ -118,26 +112,15 @@ class Interaction(nn.Module):
         """[N, irreps_in.dim] -> [N, irreps_out.dim]."""
         message = self.convolution(x, harmonics, basis, graph.receivers, graph.senders)
         if self.self_connection is not None:
-            own = iter(layout.split(self.self_connection.irreps_out, self.self_connection(x, species)))
-            blocks = layout.split(self.gate.irreps_in, message)
-            # Two independent unit-variance terms: /√2 keeps the variance of their sum at one.
-            message = layout.join(
-                [
-                    (block + next(own)) / math.sqrt(2) if fed else block
-                    for block, fed in zip(blocks, self._fed, strict=True)
-                ]
-            )
+            message = self.self_connection.add(x, species, message)
         return self.gate(message)
 
     def lower(self, program: Program, x: Value, basis: RadialBasis) -> Value:
         """Add this layer to a program of the compiled core; see `forward`."""
         own = self.self_connection
-        scales = [1 / math.sqrt(2) if own is not None and fed else 1.0 for fed in self._fed]
-        message = self.convolution.lower(program, x, basis, scales)
+        message = self.convolution.lower(program, x, basis, 1.0 if own is None else own.scales)
         if own is not None:
-            fed = [block for block, is_fed in enumerate(self._fed) if is_fed]
-            terms = [replace(term, block_out=fed[term.block_out]) for term in own.terms(1 / math.sqrt(2))]
-            program.linear(x, terms, own.irreps_out, by_species=True, into=message)
+            own.lower_into(program, x, message)
         return self.gate.lower(program, message)
 
 
