@@ -134,6 +134,7 @@ def cases(quick: bool = False) -> list[Case]:
         _threads(),
         _memory(),
         _scaling(quick),
+        _order(quick),
         *_peak(),
     ]
 
@@ -280,16 +281,15 @@ def _memory() -> Case:
     )
 
 
+def _per_atom(label: str, structure: str, atoms: int) -> Side:
+    """The default model, µs an atom."""
+    settings = {"config": {"model": "nequip"}, "structure": structure}
+    return Side(label, "cynosure", "model", settings, threads=1, per=atoms / 1000)  # of ms
+
+
 def _scaling(quick: bool) -> Case:
     first, *rest = (
-        Side(
-            f"{atoms:,} atoms",
-            "cynosure",
-            "model",
-            {"config": {"model": "nequip"}, "structure": structure},
-            threads=1,
-            per=atoms / 1000,  # ms / (atoms / 1000) is µs an atom
-        )
+        _per_atom(f"{atoms:,} atoms", structure, atoms)
         for atoms, structure in _SILICON.items()
         if not quick or atoms <= _QUICK_ATOMS
     )
@@ -298,6 +298,18 @@ def _scaling(quick: bool) -> Case:
         "time per atom as a structure grows, silicon, default model",
         first,
         tuple(Against(side, 0.25, 0.10) for side in rest),
+        rule="flat",
+        unit="µs/atom",
+    )
+
+
+def _order(quick: bool) -> Case:
+    atoms = _QUICK_ATOMS if quick else max(_SILICON)
+    return Case(
+        "order",
+        f"time per atom when atoms are numbered at random, {atoms:,} atoms of silicon, default model",
+        _per_atom("in order", _SILICON[atoms], atoms),
+        (Against(_per_atom("at random", f"shuffled {_SILICON[atoms]}", atoms)),),
         rule="flat",
         unit="µs/atom",
     )

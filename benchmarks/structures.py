@@ -19,7 +19,11 @@ _BOX = 12.42  # Å, of 64 water molecules at the density of the liquid
 
 def structure(name: str) -> Atoms:
     """A structure by name: `w1` 216 atoms of rattled silicon; `w2` one ethanol molecule; `w3` 64 water molecules;
-    `w3x4` four copies of that, 768 atoms; `si8` the smallest; `si:AxBxC` that many unit cells of silicon."""
+    `w3x4` four copies of that, 768 atoms; `si8` the smallest; `si:AxBxC` that many unit cells of silicon;
+    `shuffled NAME` the atoms of another one in random order."""
+    if name.startswith("shuffled "):
+        ordered = structure(name.removeprefix("shuffled "))
+        return ordered[np.random.default_rng(0).permutation(len(ordered))]
     if name == "w1":
         return silicon((3, 3, 3))
     if name == "w2":

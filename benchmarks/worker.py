@@ -19,6 +19,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ase import Atoms
+
+from benchmarks.structures import moved
+
 # A measurement as prepared: it takes one value, and has something to say about what it measures.
 Measurement = tuple[Callable[[], float], dict[str, Any]]
 Prepare = Callable[[Mapping[str, Any]], Measurement]
@@ -44,6 +48,18 @@ def evaluations(evaluate: Callable[[], Any]) -> Callable[[], float]:
         return (time.perf_counter() - began) / count * 1e3
 
     return measure
+
+
+def ase_calls(atoms: Atoms) -> Callable[[], float]:
+    """The same of whole ASE calls, with new positions at each: neighbour list, energy, forces."""
+    positions, step = moved(atoms), iter(range(10**9))
+
+    def evaluate() -> None:
+        atoms.positions = positions[next(step) % len(positions)]
+        atoms.get_potential_energy()
+        atoms.get_forces()
+
+    return evaluations(evaluate)
 
 
 def memory_growth(evaluate: Callable[[], Any]) -> Callable[[], float]:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import cynosure
-from benchmarks.structures import AVG_NEIGHBOURS, SPECIES, moved, structure, training_frames
-from benchmarks.worker import Measurement, evaluations, memory_growth, serve
+from benchmarks.structures import AVG_NEIGHBOURS, SPECIES, structure, training_frames
+from benchmarks.worker import Measurement, ase_calls, evaluations, memory_growth, serve
 from cynosure import potentials
 from cynosure.deploy import Calculator
 from cynosure.graph import AtomGraph, batch, from_atoms
@@ -143,14 +143,7 @@ def through_ase(settings: Mapping[str, Any]) -> Measurement:
     """The whole call, with new positions at each: neighbour list, energy, forces."""
     atoms = structure(settings["structure"])
     atoms.calc = Calculator(_frozen(settings))
-    positions, step = moved(atoms), iter(range(10**9))
-
-    def evaluate() -> None:
-        atoms.positions = positions[next(step) % len(positions)]
-        atoms.get_potential_energy()
-        atoms.get_forces()
-
-    return evaluations(evaluate), {}
+    return ase_calls(atoms), {}
 
 
 def training(settings: Mapping[str, Any]) -> Measurement:

@@ -1,5 +1,5 @@
-"""MACE's side: energy and forces on a prebuilt graph with MACE itself, or through its ASE call with symmetrix-xl's C++
-evaluator, which takes a structure; and a training step."""
+"""MACE's side: energy and forces on a prebuilt graph, with MACE itself or with symmetrix-xl, a C++ evaluator of its
+models; and a training step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from e3nn import o3
 from mace import data, modules
 from mace.tools import AtomicNumberTable, torch_geometric
 
-from benchmarks.structures import AVG_NEIGHBOURS, CUTOFF, SPECIES, moved, structure, training_frames
+from benchmarks.structures import AVG_NEIGHBOURS, CUTOFF, SPECIES, structure, training_frames
 from benchmarks.worker import Measurement, evaluations, serve
 
 NUMBERS = sorted(atomic_numbers[symbol] for symbol in SPECIES)
@@ -82,22 +82,6 @@ def on_graph(settings: Mapping[str, Any]) -> Measurement:
     return evaluations(evaluate), {"edges": batch["edge_index"].shape[1]}
 
 
-def through_ase(settings: Mapping[str, Any]) -> Measurement:
-    """The whole call, with new positions at each: neighbour list, energy, forces."""
-    atoms = structure(settings["structure"])
-    if not atoms.pbc.any():
-        atoms.set_cell([30.0, 30.0, 30.0])
-    atoms.calc = symmetrix(settings["hidden"], Path(settings["cache"]))
-    positions, step = moved(atoms), iter(range(10**9))
-
-    def evaluate() -> None:
-        atoms.positions = positions[next(step) % len(positions)]
-        atoms.get_potential_energy()
-        atoms.get_forces()
-
-    return evaluations(evaluate), {}
-
-
 def symmetrix(hidden: str, cache: Path) -> Any:
     """symmetrix-xl's calculator of the same model; what it compiles is kept in `cache`."""
     os.environ.setdefault("SYMMETRIX_JIT_CACHE", str(cache / "symmetrix"))
@@ -142,4 +126,4 @@ def versions() -> dict[str, str]:
 
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float32)
-    serve({"model": on_graph, "ase": through_ase, "training": training}, versions)
+    serve({"model": on_graph, "training": training}, versions)

@@ -13,7 +13,6 @@ import ase.io
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
-from benchmarks.ablation import VARIANTS, Outcome, Run, read, table
 
 from cynosure.potentials import resolve
 from cynosure.training import from_settings
@@ -22,27 +21,33 @@ from cynosure.training.config import merge, parse_assignment
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_is_made_of_settings_that_exist(variant):
-    assignments = [("data.train", "frames.xyz"), *(parse_assignment(text) for text in VARIANTS[variant])]
-    config = from_settings(merge({}, assignments))
-    assert (config.to_json() == from_settings({"data": {"train": "frames.xyz"}}).to_json()) == (
-        variant == "default"
-    )
-    resolve(config.model)
+@pytest.fixture
+def ablation(benchmark):
+    return benchmark("ablation")
 
 
-def test_the_table_sets_a_variant_beside_the_default():
-    runs = [Run(variant, "acac", seed, 4.0) for seed in (0, 1) for variant in ("default", "no AMSGrad")]
+def test_every_variant_is_made_of_settings_that_exist(ablation):
+    default = from_settings({"data": {"train": "frames.xyz"}}).to_json()
+    for variant, settings in ablation.VARIANTS.items():
+        assignments = [("data.train", "frames.xyz"), *(parse_assignment(text) for text in settings)]
+        config = from_settings(merge({}, assignments))
+        assert (config.to_json() == default) == (variant == "default"), variant
+        resolve(config.model)
+
+
+def test_the_table_sets_a_variant_beside_the_default(ablation):
+    runs = [
+        ablation.Run(variant, "acac", seed, 4.0) for seed in (0, 1) for variant in ("default", "no AMSGrad")
+    ]
     values = (0.02, 0.01, 0.03, 0.015)
-    done = {run: Outcome(value, 0.001, 1000) for run, value in zip(runs, values, strict=True)}
-    assert table(runs, done)[2:] == [
+    done = {run: ablation.Outcome(value, 0.001, 1000) for run, value in zip(runs, values, strict=True)}
+    assert ablation.table(runs, done)[2:] == [
         "| default | 20.0 / 30.0 | 1.00 | 1.00 | 1,000 |",
         "| no AMSGrad | 10.0 / 15.0 | 0.50 | 1.00 | 1,000 |",
     ]
 
 
-def test_a_run_is_kept_and_not_repeated(tmp_path):
+def test_a_run_is_kept_and_not_repeated(ablation, tmp_path):
     rng, frames = np.random.default_rng(0), tmp_path / "water" / "frames.xyz"
     frames.parent.mkdir()
     for _ in range(10):
@@ -63,7 +68,7 @@ def test_a_run_is_kept_and_not_repeated(tmp_path):
     assert "1 of 1: default, water, seed 0" in printed[0].stderr
     assert printed[1].stderr == ""
     assert printed[0].stdout == printed[1].stdout
-    (outcome,) = read(tmp_path / "out" / "results.jsonl").values()
+    (outcome,) = ablation.read(tmp_path / "out" / "results.jsonl").values()
     assert outcome.steps > 0
     assert outcome.forces > 0
     assert json.loads((tmp_path / "out" / "results.jsonl").read_text())["variant"] == "default"

@@ -14,19 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def cases(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import cases
-
-    return cases
+def cases(benchmark):
+    return benchmark("cases")
 
 
 @pytest.fixture
-def report(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import report
-
-    return report
+def report(benchmark):
+    return benchmark("report")
 
 
 def test_cases_have_names_of_their_own_and_bounds_in_order(cases):
@@ -82,13 +76,18 @@ def test_ratios_and_verdicts(report, rule, ours, theirs, bounds, ratio, verdict)
     assert report.judge(rule, report.compare(rule, ours, theirs), *bounds) == verdict
 
 
-def test_the_structures_are_those_that_the_table_names(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import structures
-
+def test_the_structures_are_those_that_the_table_names(benchmark):
+    structures = benchmark("structures")
     assert [len(structures.structure(name)) for name in ("w1", "w2", "w3", "w3x4")] == [216, 9, 192, 768]
     assert [len(frame) for frame in structures.training_frames(5)] == [27] * 5
     assert len(structures.structure("si:5x5x5")) == 1000
+
+
+def test_a_shuffled_structure_has_the_same_atoms_in_another_order(benchmark):
+    structures = benchmark("structures")
+    ordered, shuffled = (structures.structure(name).positions for name in ("si:2x2x2", "shuffled si:2x2x2"))
+    assert sorted(shuffled.tolist()) == sorted(ordered.tolist())
+    assert shuffled.tolist() != ordered.tolist()
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
