@@ -45,30 +45,14 @@ def inputs(
     return x, polynomial_coefficients(weight, table), species
 
 
-def derivatives(function, table, x, coefficients, species, order: int = 3) -> list[Tensor]:
+@pytest.fixture
+def derivatives(differentiate):
     """The value, its derivatives, and theirs, each along random cotangents."""
-    arguments = [x.clone().requires_grad_(), coefficients.detach().clone().requires_grad_()]
-    found = [[function(*arguments, species, table)]]
-    for level in range(order):
-        outputs = found[-1]
-        cotangents = [
-            draw(*output.shape, seed=10 * level + i, dtype=x.dtype).requires_grad_()
-            for i, output in enumerate(outputs)
-        ]
-        found.append(
-            list(
-                torch.autograd.grad(
-                    outputs,
-                    arguments,
-                    cotangents,
-                    create_graph=True,
-                    allow_unused=True,
-                    materialize_grads=True,
-                )
-            )
-        )
-        arguments = [*cotangents, *arguments]
-    return [value.detach() for values in found for value in values]
+
+    def take(function, table, x, coefficients, species, order: int = 3) -> list[Tensor]:
+        return differentiate(lambda x, c: function(x, c, species, table), [x, coefficients.detach()], order)
+
+    return take
 
 
 def assert_agree(found, expected, tolerance: float) -> None:
@@ -82,7 +66,7 @@ def assert_agree(found, expected, tolerance: float) -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("name", TABLES)
-def test_agrees_with_the_reference_to_third_order(name, channels, dtype):
+def test_agrees_with_the_reference_to_third_order(name, channels, dtype, derivatives):
     table = table_of(name, channels)
     exact = derivatives(contract_reference, table, *inputs(table))
     assert_agree(derivatives(contract, table, *inputs(table, dtype=dtype)), exact, TOLERANCE[dtype])
@@ -115,7 +99,7 @@ def test_every_instruction_set_agrees(isa, rerun_under):
 
 
 @needs_core
-def test_threads_change_nothing():
+def test_threads_change_nothing(derivatives):
     table = table_of("MACE", 40)
     before, results = torch.get_num_threads(), []
     try:
@@ -158,7 +142,7 @@ def test_registered_as_torch_wants_it():
         )
 
 
-def test_empty_and_strided_input():
+def test_empty_and_strided_input(derivatives):
     table = table_of("MACE", 5)
     x, coefficients, species = inputs(table)
     for value in derivatives(contract, table, x[:0], coefficients, species[:0], order=2):

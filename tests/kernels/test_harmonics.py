@@ -22,26 +22,14 @@ def draw(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> torch.Te
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def derivatives(function, lmax: int, vectors: torch.Tensor, normalize: bool, order: int = 3):
+@pytest.fixture
+def derivatives(differentiate):
     """The value and its derivatives: to the vectors; of that to cotangent and vectors; of those to all three."""
-    inputs = [vectors.clone().requires_grad_()]
-    result = function(lmax, *inputs, normalize)
-    found = [[result]]
-    for level in range(order):
-        outputs = found[-1]
-        cotangents = [
-            draw(*output.shape, seed=10 * level + i, dtype=vectors.dtype).requires_grad_()
-            for i, output in enumerate(outputs)
-        ]
-        found.append(
-            list(
-                torch.autograd.grad(
-                    outputs, inputs, cotangents, create_graph=True, allow_unused=True, materialize_grads=True
-                )
-            )
-        )
-        inputs = [*cotangents, *inputs]
-    return [value.detach() for values in found for value in values]
+
+    def take(function, lmax: int, vectors: torch.Tensor, normalize: bool, order: int = 3):
+        return differentiate(lambda r: function(lmax, r, normalize), [vectors], order)
+
+    return take
 
 
 def assert_agree(found, expected, tolerance: float) -> None:
@@ -55,7 +43,7 @@ def assert_agree(found, expected, tolerance: float) -> None:
 @both
 @pytest.mark.parametrize("lmax", [*range(7), MAX_DEGREE])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_agrees_with_the_reference_to_third_order(dtype, lmax, normalize):
+def test_agrees_with_the_reference_to_third_order(dtype, lmax, normalize, derivatives):
     for count in COUNTS:
         vectors = draw(count, 3, seed=count, dtype=dtype)
         expected = derivatives(spherical_harmonics_reference, lmax, vectors.double(), normalize)
@@ -72,7 +60,7 @@ def test_every_instruction_set_agrees_with_the_reference(isa, rerun_under):
 
 @needs_core
 @both
-def test_threads_change_nothing(normalize):
+def test_threads_change_nothing(normalize, derivatives):
     vectors = draw(5001, 3, seed=0)
     before, results = torch.get_num_threads(), []
     try:
@@ -148,7 +136,7 @@ def test_equivariant_under_rotation_and_inversion(normalize):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("lmax", [1, 3, 5])
-def test_the_zero_vector_has_no_direction_and_zero_derivatives(lmax, dtype):
+def test_the_zero_vector_has_no_direction_and_zero_derivatives(lmax, dtype, derivatives):
     vectors = draw(20, 3, seed=0, dtype=dtype)
     vectors[[2, 19]] = 0
     value, *first_and_second = derivatives(spherical_harmonics, lmax, vectors, True, order=2)
@@ -175,7 +163,7 @@ def test_solid_harmonics_have_their_derivatives_at_zero():
     + [(torch.float64, length) for length in (5e-324, 1e-160, 1e-151, 1e-150, 1e-30, 1e30, 1e150, 1e308)],
 )
 @pytest.mark.parametrize("lmax", [3, 5])
-def test_lengths_at_the_ends_of_the_range_of_floats(lmax, dtype, length):
+def test_lengths_at_the_ends_of_the_range_of_floats(lmax, dtype, length, derivatives):
     vectors = length * torch.tensor([[0, 1, -1], [0.3, -0.2, 0.1], [1, 0, 0]], dtype=dtype)
     found = derivatives(spherical_harmonics, lmax, vectors, True, order=2)
     expected = derivatives(spherical_harmonics_reference, lmax, vectors, True, order=2)
@@ -229,7 +217,7 @@ def test_transforms_of_torch_func_see_the_same_derivatives():
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_empty_and_strided_input():
+def test_empty_and_strided_input(derivatives):
     assert spherical_harmonics(3, torch.empty(0, 3)).shape == (0, 16)
     for value in derivatives(spherical_harmonics, 3, torch.empty(0, 3), True, order=2):
         assert value.shape[0] == 0

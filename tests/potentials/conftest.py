@@ -10,6 +10,32 @@ import torch
 import cynosure
 from cynosure.potentials import Potential
 
+# What every way to evaluate and to train a network is tried with.
+MACE = {"model": "mace", "layers": 2, "l_max": 3, "hidden_l_max": 0, "correlation": 3, "readout_hidden": 4}
+ARCHITECTURES = {
+    "natural": {},
+    "both parities": {"parity": True, "layers": 4},
+    "no parity": {"parity": False},
+    "scalars": {"l_max": 0, "layers": 2},
+    "degree 3, odd channels": {"l_max": 3, "channels": 5, "layers": 2},
+    "channels by degree": {"channels": [8, 4, 2]},
+    "no self-connection": {"self_connection": False},
+    "hidden readout": {"readout_hidden": 6},
+    "one layer": {"layers": 1},
+    "wide": {"channels": 37, "layers": 2, "radial_hidden": [16, 8]},
+    "degree 5": {"l_max": 5, "channels": 2, "layers": 2},
+    "MACE": MACE,
+    "MACE, equivariant": {**MACE, "hidden_l_max": 2, "channels": 5},
+    "MACE, three layers": {
+        **MACE,
+        "layers": 3,
+        "correlation": 2,
+        "self_connection": False,
+        "readout_hidden": 0,
+    },
+    "isolated": {"e0_kind": "isolated", "shift": {"H": 0.1, "C": -0.2, "O": 0.3, "Si": 0.4}},
+    "zbl": {"zbl": True},
+}
 E0S = {"H": -13.6, "C": -1030.0, "O": -2040.0, "Si": -7900.0}
 
 
@@ -31,3 +57,9 @@ def make(dtype: torch.dtype = torch.float64, e0_kind: str = "fitted", shift=0.0,
 def build() -> Callable[..., Potential]:
     """Makes a NequIP for H, C, O and Si with a cutoff of 4 Å, from settings that differ from its small defaults."""
     return make
+
+
+@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES)
+def architecture(request) -> dict:
+    """Settings for `build`, one architecture after the other."""
+    return request.param

@@ -15,30 +15,6 @@ from cynosure.potentials import Evaluator, NequIP, Potential, Trainable
 
 needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
-MACE = {"model": "mace", "layers": 2, "l_max": 3, "hidden_l_max": 0, "correlation": 3, "readout_hidden": 4}
-ARCHITECTURES = {
-    "natural": {},
-    "both parities": {"parity": True, "layers": 4},
-    "no parity": {"parity": False},
-    "scalars": {"l_max": 0, "layers": 2},
-    "degree 3, odd channels": {"l_max": 3, "channels": 5, "layers": 2},
-    "channels by degree": {"channels": [8, 4, 2]},
-    "no self-connection": {"self_connection": False},
-    "hidden readout": {"readout_hidden": 6},
-    "one layer": {"layers": 1},
-    "wide": {"channels": 37, "layers": 2, "radial_hidden": [16, 8]},
-    "MACE": MACE,
-    "MACE, equivariant": {**MACE, "hidden_l_max": 2, "channels": 5},
-    "MACE, three layers": {
-        **MACE,
-        "layers": 3,
-        "correlation": 2,
-        "self_connection": False,
-        "readout_hidden": 0,
-    },
-    "isolated": {"e0_kind": "isolated", "shift": {"H": 0.1, "C": -0.2, "O": 0.3, "Si": 0.4}},
-    "zbl": {"zbl": True},
-}
 
 
 def frames() -> AtomGraph:
@@ -80,9 +56,8 @@ def assert_agree(found, expected, tolerance: float) -> None:
 
 
 @needs_core
-@pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
-def test_values_and_derivatives_agree_with_autograd(build, config):
-    model, graph = build(**config), frames()
+def test_values_and_derivatives_agree_with_autograd(build, architecture):
+    model, graph = build(**architecture), frames()
     trainable = Trainable(model)
     assert trainable.engine == "core"
     expected, found = model(graph, OUTPUTS, differentiable=True), trainable(graph, OUTPUTS)
