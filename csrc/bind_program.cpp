@@ -36,6 +36,11 @@ void convolve(NetworkBase& network, const Arrays& arrays, const Convolution& con
                    terms(maps, 2));
 }
 
+void radial(NetworkBase& network, int kind, int power, double cutoff, const std::vector<double>& factors, int function,
+            double factor, const Integers& sizes, const Addresses& weights) {
+  network.radial(BasisKind(kind), power, cutoff, factors, Function(function), factor, sizes, weights);
+}
+
 void contract(NetworkBase& network, const Arrays& arrays, const ContractionTrees& trees, Address coefficients) {
   network.contract(arrays, trees, at<double>(coefficients));
 }
@@ -50,22 +55,20 @@ void run(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, 
 }
 
 void train_first(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders,
-                 Address species, Address vectors, Address seed, Address memory, const Addresses& radial,
-                 const Addresses& slopes, Address output, Address gradient, int threads) {
+                 Address species, Address vectors, Address seed, Address memory, Address output,
+                 Address gradient, int threads) {
   nb::gil_scoped_release release;
   network.train_first(nodes, edges, at<int64_t>(receivers), at<int64_t>(senders), at<int64_t>(species),
-                      at<double>(vectors), at<void>(seed), at<void>(memory), radial, slopes, at<void>(output),
-                      at<void>(gradient), threads);
+                      at<double>(vectors), at<void>(seed), at<void>(memory), at<void>(output), at<void>(gradient),
+                      threads);
 }
 
 void train_second(NetworkBase& network, int64_t nodes, int64_t edges, Address receivers, Address senders,
-                  Address species, Address memory, const Addresses& radial, const Addresses& slopes,
-                  Address of_output, Address of_gradient, Address of_weights, const Addresses& of_radial,
-                  const Addresses& of_slopes, int threads) {
+                  Address species, Address memory, Address of_output, Address of_gradient, Address of_weights,
+                  int threads) {
   nb::gil_scoped_release release;
   network.train_second(nodes, edges, at<int64_t>(receivers), at<int64_t>(senders), at<int64_t>(species),
-                       at<void>(memory), radial, slopes, at<void>(of_output), at<void>(of_gradient),
-                       at<void>(of_weights), of_radial, of_slopes, threads);
+                       at<void>(memory), at<void>(of_output), at<void>(of_gradient), at<void>(of_weights), threads);
 }
 
 }  // namespace
@@ -75,6 +78,7 @@ void bind_program(nb::module_& module) {
       .def("embed", &embed)
       .def("linear", &linear)
       .def("convolve", &convolve)
+      .def("radial", &radial)
       .def("contract", &contract)
       .def("gate", &NetworkBase::gate)
       .def("finish", &NetworkBase::finish)

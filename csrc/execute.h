@@ -245,9 +245,11 @@ class Run {
   }
 
   ConvolveInputs<T> inputs(const Step<T>& step) const {
-    if (training_.radial)
-      return {array(step.in), space_.harmonics, training_.radial[step.convolution], step.weight, step.basis, nullptr,
-              nullptr, training_.slopes[step.convolution]};
+    if (space_.radial) {
+      const T* radial = space_.radial + edges_.edges * step.radial_place;
+      return {array(step.in), space_.harmonics, radial, step.weight, step.basis, nullptr, nullptr,
+              radial + edges_.edges * step.basis};
+    }
     return {array(step.in), space_.harmonics, nullptr, step.weight, step.basis, &step.intervals, space_.distances};
   }
 

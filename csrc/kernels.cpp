@@ -4,6 +4,7 @@
 #include "convolve.h"
 #include "harmonics.h"
 #include "kernels.h"
+#include "orthogonal.h"
 #include "peak.h"
 #include "train.h"
 
@@ -23,8 +24,7 @@ constexpr KernelsOf<T> table() {
           execute<T>,
           train_first<T>,
           train_second<T>,
-          activation_along<T>,
-          activation_along_backward<T>,
+          orthogonal<T>,
           contract_all<T>,
           fma_peak<T>};
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "contraction_plan.h"
+#include "orthogonal_call.h"
 #include "plan.h"
 #include "program.h"
 
@@ -27,10 +28,8 @@ struct KernelsOf {
                       int threads);
   void (*train_second)(const Program<T>&, const Edges&, const ProgramCall<T>&, const TrainCall<T>&, const Workspace<T>&,
                        int threads);
-  // Of activation.h.
-  void (*activation_along)(Function, double factor, long count, const T* x, const T* u, T* y, T* uy);
-  void (*activation_along_backward)(Function, double factor, long count, const T* x, const T* u, const T* g,
-                                    const T* ug, T* gx, T* gu);
+  // Of orthogonal.h.
+  void (*orthogonal)(const Iteration&, const MatrixCall*, long count, int threads);
   // Of contraction.h.
   void (*contract_all)(const ContractionPlan&, const ContractionNodes<T>&, int threads);
   // GFLOP/s of independent multiply-adds on one core, for about this many seconds.

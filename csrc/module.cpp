@@ -9,10 +9,10 @@
 namespace nb = nanobind;
 
 namespace cynosure {
-void bind_activation(nb::module_&);
 void bind_contraction(nb::module_&);
 void bind_convolve(nb::module_&);
 void bind_harmonics(nb::module_&);
+void bind_orthogonal(nb::module_&);
 void bind_program(nb::module_&);
 }
 
@@ -32,9 +32,9 @@ NB_MODULE(_core, module) {
       },
       nb::arg("seconds") = 0.2, nb::arg("single") = true, nb::call_guard<nb::gil_scoped_release>(),
       "GFLOP/s of multiply-adds that one core reaches");
-  cynosure::bind_activation(module);
   cynosure::bind_contraction(module);
   cynosure::bind_convolve(module);
   cynosure::bind_harmonics(module);
+  cynosure::bind_orthogonal(module);
   cynosure::bind_program(module);
 }

@@ -1,6 +1,7 @@
 // A program with the memory behind it: weights, plans, and the workspace of its runs.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <mutex>
 #include <stdexcept>
@@ -37,6 +38,10 @@ class NetworkBase {
                       const TermList& adjoint) = 0;
   virtual void convolve(const Arrays&, const Convolution&, const double* weight, int intervals, int basis,
                         double step, const TermList& map, const TermList& transposed, const TermList& adjoint) = 0;
+  // For training: the radial functions of the convolution that was added last. `sizes` of the basis and of each layer;
+  // for each layer the addresses of its weights and of the same turned round.
+  virtual void radial(BasisKind kind, int power, double cutoff, const std::vector<double>& factors, Function function,
+                      double factor, const Integers& sizes, const Addresses& weights) = 0;
   // Seven numbers an item: is it a scalar's, the function, channels, dim, in, gate, out.
   virtual void contract(const Arrays& arrays, const ContractionTrees& trees, const double* coefficients) = 0;
   virtual void gate(const Arrays&, const Integers& items, const std::vector<double>& factors) = 0;
@@ -49,12 +54,10 @@ class NetworkBase {
   virtual int64_t train_memory(int64_t nodes, int64_t edges) const = 0;
   virtual void train_first(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
                            const int64_t* species, const double* vectors, const void* seed, void* memory,
-                           const Addresses& radial, const Addresses& slopes, void* output, void* gradient,
-                           int threads) = 0;
+                           void* output, void* gradient, int threads) = 0;
   virtual void train_second(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
-                            const int64_t* species, void* memory, const Addresses& radial, const Addresses& slopes,
-                            const void* of_output, const void* of_gradient, void* of_weights,
-                            const Addresses& of_radial, const Addresses& of_slopes, int threads) = 0;
+                            const int64_t* species, void* memory, const void* of_output, const void* of_gradient,
+                            void* of_weights, int threads) = 0;
 };
 
 template <class T>
@@ -81,7 +84,6 @@ class Network : public NetworkBase {
   void convolve(const Arrays& arrays, const Convolution& convolution, const double* weight, int intervals, int basis,
                 double step_size, const TermList& map, const TermList& transposed, const TermList& adjoint) override {
     Step<T>& step = add(Kind::convolve, arrays);
-    step.convolution = int32_t(convolutions_.size());
     convolutions_.push_back(convolution);
     step.plan = convolutions_.back().template plan<T>();
     step.weight = keep(weight, int64_t(intervals) * basis * step.plan.num_weights);
@@ -90,6 +92,27 @@ class Network : public NetworkBase {
     step.map = keep(map, false);
     step.transposed = keep(transposed, false);
     step.adjoint_map = keep(adjoint, false);
+  }
+
+  void radial(BasisKind kind, int power, double cutoff, const std::vector<double>& factors, Function function,
+              double factor, const Integers& sizes, const Addresses& weights) override {
+    Step<T>& step = steps_.back();
+    std::vector<RadialLayer<T>>& layers = layers_.emplace_back();
+    for (size_t k = 0; k + 1 < sizes.size(); ++k)
+      layers.push_back({sizes[k], sizes[k + 1], reinterpret_cast<const T*>(weights.at(2 * k)),
+                        reinterpret_cast<const T*>(weights.at(2 * k + 1))});
+    RadialBasis basis{kind, sizes.at(0), power, cutoff, nullptr};
+    for (const RadialBasis& other : bases_)
+      if (other.kind == kind && other.power == power && other.cutoff == cutoff && other.number == basis.number &&
+          std::equal(factors.begin(), factors.end(), other.factors))
+        basis.factors = other.factors;
+    if (!basis.factors) {
+      basis.factors = factors_.emplace_back(factors).data();
+      bases_.push_back(basis);
+    }
+    step.radial = {basis, layers.data(), int32_t(layers.size()), function, factor};
+    step.radial_place = radial_;
+    radial_ += 2 * step.basis;
   }
 
   void contract(const Arrays& arrays, const ContractionTrees& trees, const double* coefficients) override {
@@ -133,40 +156,28 @@ class Network : public NetworkBase {
 
   int64_t train_memory(int64_t nodes, int64_t edges) const override {
     const int64_t dim = (program_.lmax + 1) * (program_.lmax + 1);
-    return program_.arena * nodes + edges * (3 * dim + 6);
+    return program_.arena * nodes + edges * (3 * dim + 6 + 2 * radial_);
   }
 
   void train_first(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
                    const int64_t* species, const double* vectors, const void* seed, void* memory,
-                   const Addresses& radial, const Addresses& slopes, void* output, void* gradient,
-                   int threads) override {
+                   void* output, void* gradient, int threads) override {
     const std::lock_guard<std::mutex> one_at_a_time(mutex_);
     const Topology topology(nodes, edges, receivers, senders);
     check_species(nodes, species);
-    TrainCall<T> training{};
-    training.radial = pointers(radial);
-    training.slopes = pointers(slopes);
     kernels().of<T>().train_first(
         program_, topology.view(),
-        {species, vectors, static_cast<const T*>(seed), static_cast<T*>(output), nullptr, nullptr}, training,
+        {species, vectors, static_cast<const T*>(seed), static_cast<T*>(output), nullptr, nullptr}, {},
         train_space(nodes, edges, static_cast<T*>(memory), static_cast<T*>(gradient)), threads);
   }
 
   void train_second(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
-                    const int64_t* species, void* memory, const Addresses& radial, const Addresses& slopes,
-                    const void* of_output, const void* of_gradient, void* of_weights, const Addresses& of_radial,
-                    const Addresses& of_slopes, int threads) override {
+                    const int64_t* species, void* memory, const void* of_output, const void* of_gradient,
+                    void* of_weights, int threads) override {
     const std::lock_guard<std::mutex> one_at_a_time(mutex_);
     const Topology topology(nodes, edges, receivers, senders);
-    const TrainCall<T> training{pointers(radial),
-                                pointers(slopes),
-                                static_cast<const T*>(of_output),
-                                static_cast<const T*>(of_gradient),
-                                weights_,
-                                num_weights_,
-                                static_cast<T*>(of_weights),
-                                pointers(of_radial),
-                                pointers(of_slopes)};
+    const TrainCall<T> training{static_cast<const T*>(of_output), static_cast<const T*>(of_gradient), weights_,
+                                num_weights_, static_cast<T*>(of_weights)};
     kernels().of<T>().train_second(program_, topology.view(), {species, nullptr, nullptr, nullptr, nullptr, nullptr},
                                    training, train_space(nodes, edges, static_cast<T*>(memory), nullptr), threads);
   }
@@ -193,13 +204,10 @@ class Network : public NetworkBase {
                              nodes_.reserve(graph.nodes),
                              order_.reserve(edges),
                              nullptr,
+                             nullptr,
+                             nullptr,
                              nullptr};
     kernels().of<T>().execute(program_, graph, call, space, threads);
-  }
-
-  static T* const* pointers(const Addresses& addresses) {
-    static_assert(sizeof(uintptr_t) == sizeof(T*));
-    return reinterpret_cast<T* const*>(addresses.data());
   }
 
   // The derivatives with respect to the edge vectors are a result, and not read again.
@@ -219,6 +227,8 @@ class Network : public NetworkBase {
     space.of_harmonics = part(dim * edges);
     space.along_distances = part(edges);
     space.along_harmonics = part(dim * edges);
+    space.radial = part(radial_ * edges);
+    space.of_radial = part(radial_ * edges);
     space.of_vectors = of_vectors;
     space.nodes = nodes_.reserve(nodes);
     return space;
@@ -264,6 +274,10 @@ class Network : public NetworkBase {
   std::deque<std::vector<T>> numbers_;
   std::deque<std::vector<LinearTerm<T>>> terms_;
   std::deque<std::vector<GateItem<T>>> items_;
+  std::deque<std::vector<RadialLayer<T>>> layers_;
+  std::deque<std::vector<double>> factors_;
+  std::vector<RadialBasis> bases_;
+  int64_t radial_ = 0;  // numbers an edge of all radial functions and slopes
   std::deque<Convolution> convolutions_;
   std::deque<ContractionTrees> trees_;
   std::mutex mutex_;

@@ -42,6 +42,32 @@ struct GateItem {
   T factor;
 };
 
+enum class BasisKind : int32_t { bessel, gaussian, chebyshev };
+
+// Functions of the distance times an envelope (src/cynosure/nn/radial.py).
+struct RadialBasis {
+  BasisKind kind;
+  int32_t number, power;  // functions; the envelope's power
+  double cutoff;
+  const double* factors;  // [number]; those that are the same lie at the same place
+};
+
+// One layer of a radial network, factor f(x W), with W [in, out] as it is and turned round.
+template <class T>
+struct RadialLayer {
+  int32_t in, out;
+  const T *weight, *turned;
+};
+
+template <class T>
+struct RadialNetwork {
+  RadialBasis basis;
+  const RadialLayer<T>* layers;
+  int32_t num_layers;
+  Function function;
+  double factor;
+};
+
 enum class Kind : int32_t { embed, linear, convolve, contract, gate };
 
 // What one step reads and writes; the derivatives flow the other way.
@@ -63,7 +89,8 @@ struct Step {
   // the loss with respect to values (`adjoint`); of a convolution's message, itself and along.
   Array along_in, along_out, adjoint_in, adjoint_out, message, along_message;
   LinearMap<T> adjoint_map;  // as `transposed`, but where it adds
-  int32_t convolution;       // which one of all, from 0
+  RadialNetwork<T> radial;   // convolve
+  int64_t radial_place;      // convolve: where its radial functions lie, edges * radial_place from the first on
 };
 
 template <class T>
@@ -85,21 +112,17 @@ struct ProgramCall {
   double* virials;         // [nodes, 3, 3]
 };
 
-// What training asks for (train.h): of radial functions and their slopes one pointer a convolution, [edges, basis].
+// What the second pass of training asks for (train.h).
 template <class T>
 struct TrainCall {
-  const T* const* radial;
-  const T* const* slopes;
-  // Of the second pass: the derivatives of the loss with respect to the output [nodes] and to the derivatives with
-  // respect to edge vectors [edges, 3].
+  // The derivatives of the loss with respect to the output [nodes] and to the derivatives with respect to edge vectors
+  // [edges, 3].
   const T* of_output;
   const T* of_gradient;
-  // Results: for every weight from `weights` on, and for radial functions and slopes.
+  // The result, for every weight from `weights` on.
   const T* weights;
   int64_t num_weights;
   T* of_weights;
-  T* const* of_radial;
-  T* const* of_slopes;
 };
 
 // Memory of one run, kept between runs.
@@ -115,9 +138,12 @@ struct Workspace {
   T* of_harmonics;
   int64_t* nodes;       // [nodes], those of each thread by species within a tile
   int64_t* order;       // [edges], those of each receiver by distance
-  // For training: distances and harmonics along the direction.
+  // For training: distances and harmonics along the direction; and of every convolution (Step::radial_place) the radial
+  // functions and their slopes, [edges, basis] each, with the derivatives of the loss with respect to them.
   T* along_distances;
   T* along_harmonics;
+  T* radial;
+  T* of_radial;
 };
 
 }  // namespace cynosure

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "execute.h"
+#include "radial.h"
 
 namespace cynosure::CYNOSURE_ISA {
 
@@ -25,6 +26,11 @@ class Training : public Run<T> {
 
   void first() {
     this->geometry();
+    over_radial([&](RadialWork<T>& work, const Step<T>& step, long first, int count) {
+      T* radial = this->space_.radial + this->edges_.edges * step.radial_place + first * step.basis;
+      work.forward(step.radial, this->space_.distances + first, count, radial,
+                   radial + this->edges_.edges * step.basis);
+    });
     this->meet();
     this->network();
   }
@@ -40,9 +46,27 @@ class Training : public Run<T> {
     for (long i = this->mine_.begin; i < this->mine_.end; ++i)
       *this->row(last.adjoint_out, i) = this->training_.of_output[i];
     this->back_over_segments(&Step<T>::adjoint_in, [&](const Step<T>& step, Tile tile) { adjoint(step, tile); });
+    this->meet();
+    over_radial([&](RadialWork<T>& work, const Step<T>& step, long first, int count) {
+      const T* of_radial = this->space_.of_radial + this->edges_.edges * step.radial_place + first * step.basis;
+      work.backward(step.radial, this->space_.distances + first, count, of_radial,
+                    of_radial + this->edges_.edges * step.basis, this->training_.weights, of_weights_);
+    });
   }
 
  private:
+  // f(work, convolution, first edge, edges), a few of this thread's edges at a time.
+  template <class F>
+  void over_radial(F&& f) const {
+    RadialWork<T> work(this->program_);
+    const Range range = this->my_edges();
+    for (long first = range.begin; first < range.end; first += tile_edges)
+      for (int s = 0; s < this->program_.num_steps; ++s)
+        if (this->program_.steps[s].kind == Kind::convolve)
+          f(work, this->program_.steps[s], first,
+            int(range.end - first < tile_edges ? range.end - first : tile_edges));
+  }
+
   void edges_along() {
     const Range range = this->my_edges();
     const int dim = harmonics_dim(this->program_.lmax);
@@ -264,8 +288,9 @@ class Training : public Run<T> {
         add_radial_of<T>(plan, group, in.basis, 2 * count, in.weight + group.weight_offset, u.gweight, of_radial);
         add_weight<T>(plan, group, in.basis, 2 * count, u.radial, u.gweight, of_weight);
       }
-      T* of_slopes = this->training_.of_slopes[step.convolution];
-      reduce<T>(work, of_radial, in.basis, this->training_.of_radial[step.convolution]);
+      T* of_values = this->space_.of_radial + this->edges_.edges * step.radial_place;
+      T* of_slopes = of_values + this->edges_.edges * in.basis;
+      reduce<T>(work, of_radial, in.basis, of_values);
       reduce<T>(work, of_radial_along, in.basis, of_slopes);
       for (int e = 0; e < count; ++e)
         for (long b = 0; b < in.basis; ++b)

@@ -113,6 +113,18 @@ def test_derivatives_are_those_of_finite_differences(build):
 
 
 @needs_core
+@pytest.mark.parametrize("basis", ["bessel", "gaussian", "chebyshev"])
+@pytest.mark.parametrize("number", [1, 2, 9])
+def test_radial_functions_of_every_kind_from_zero_to_the_cutoff(build, basis, number):
+    model = build(layers=2, radial_basis=basis, num_basis=number, envelope_power=5, radial_hidden=[6, 7, 5])
+    distances = [1e-3, 0.02, 0.3, 0.39, 0.41, 2.0, model.cutoff - 1e-6, model.cutoff]
+    pairs = batch([from_atoms(Atoms("SiO", [[0, 0, 0], [0, 0, r]]), model.cutoff) for r in distances])
+    found, expected = Trainable(model)(pairs), model(pairs, differentiable=True)
+    assert_agree(found.values(), [expected[name] for name in found], 1e-11)
+    assert_agree(gradients(found, model), gradients(expected, model), 1e-10)
+
+
+@needs_core
 @pytest.mark.parametrize("channels", [16, 37])
 def test_float32_is_as_exact_as_its_rounding(build, channels):
     model = build(torch.float32, channels=channels, parity=True, radial_hidden=[16, 12])

@@ -11,8 +11,6 @@ from cynosure.training.checkpoint import (
     Checkpoint,
     RunState,
     load_checkpoint,
-    optimiser_tensors,
-    restore_optimiser,
     save_checkpoint,
 )
 
@@ -107,30 +105,3 @@ def test_a_damaged_one_is_refused(tmp_path):
     path.write_bytes(whole.replace(b'\\"position\\"', b'\\"positiom\\"'))
     with pytest.raises(ValueError, match="damaged"):
         load_checkpoint(path)
-
-
-def test_the_optimiser_goes_on_as_if_nothing_had_happened():
-    def step(model, optimiser, number):
-        optimiser.zero_grad()
-        model(torch.full((1, 3), float(number))).square().sum().backward()
-        optimiser.step()
-
-    def made():
-        torch.nn.init.constant_((model := torch.nn.Linear(3, 2)).weight, 0.3)
-        torch.nn.init.constant_(model.bias, -0.1)
-        return model, torch.optim.AdamW(model.parameters(), lr=0.1, amsgrad=True, fused=True)
-
-    model, optimiser = made()
-    for number in range(6):
-        step(model, optimiser, number)
-        if number == 2:
-            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            kept = optimiser_tensors(optimiser, model.named_parameters())
-            kept = {name: tensor.clone() for name, tensor in kept.items()}
-    resumed, optimiser = made()
-    resumed.load_state_dict(weights)
-    restore_optimiser(optimiser, resumed.named_parameters(), kept)
-    for number in range(3, 6):
-        step(resumed, optimiser, number)
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name])

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from cynosure.kernels import core
-from cynosure.kernels.activation import FUNCTIONS
 from cynosure.kernels.paths import PathTable
 from cynosure.kernels.plan import MAX_DEGREE
 from cynosure.kernels.program import (
@@ -32,6 +31,10 @@ from cynosure.kernels.program import (
     Weights,
 )
 from cynosure.o3 import Irreps
+
+# As the core counts them (csrc/program.h).
+FUNCTIONS = {"identity": 0, "silu": 1, "tanh": 2, "sigmoid": 3}
+BASES = {"bessel": 0, "gaussian": 1, "chebyshev": 2}
 
 
 def lowered(program: Program, result: Value) -> tuple[list[Step], Value]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,41 @@ class Term:
 
 
 @dataclass(frozen=True)
+class RadialLayers:
+    """Radial functions as the core computes them in training: a basis of the distance and a network that mixes it.
+
+    Attributes:
+        basis: `bessel`, `gaussian` or `chebyshev`, as in `nn.RadialBasis`.
+        power: of the polynomial envelope.
+        cutoff: Å.
+        factors: of each function of the basis.
+        layers: of the network, y = factor f(x W).
+        function: f.
+        factor: the factor.
+    """
+
+    basis: str
+    power: int
+    cutoff: float
+    factors: tuple[float, ...]
+    layers: tuple[Weights, ...]
+    function: str
+    factor: float
+
+
+class Radial(Protocol):
+    """The radial functions R of a convolution."""
+
+    def __call__(self, distances: Tensor) -> Tensor:
+        """[n] Å -> [n, B]."""
+        ...
+
+    def layers(self) -> RadialLayers:
+        """What they are made of."""
+        ...
+
+
+@dataclass(frozen=True)
 class GateItem:
     """out = factor f(in[gate]) for scalars (`block` is None), in[block] · factor f(in[gate]) for tensors."""
 
@@ -123,7 +159,7 @@ class Convolve:
     out: Value
     terms: tuple[Term, ...]  # block_in is the number of a path
     table: PathTable
-    radial: Callable[[Tensor], Tensor]
+    radial: Radial
     weights: Weights
     cutoff: float
 
@@ -183,17 +219,13 @@ class Program:
         self,
         x: Value,
         table: PathTable,
-        radial: Callable[[Tensor], Tensor],
+        radial: Radial,
         weights: Weights,
         cutoff: float,
         terms: Sequence[Term],
         irreps: Irreps,
     ) -> Value:
-        """`kernels.convolve` with path weights radial(r) @ weights, and the linear map `terms` of its paths.
-
-        `radial` takes distances [n] to [n, B]. For training it must have a method `with_slopes` too
-        (`nn.RadialFunctions`).
-        """
+        """`kernels.convolve` with path weights radial(r) @ weights, and the linear map `terms` of its paths."""
         out = Value(irreps)
         self.steps.append(Convolve(x, out, tuple(terms), table, radial, weights, cutoff))
         return out

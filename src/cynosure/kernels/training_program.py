@@ -2,7 +2,7 @@
 
 One torch operation gives the network's outputs f_i and G_e, the derivatives of Σ_i seed_i f_i with respect to the edge
 vectors; its derivative rule is a second pass of the core (csrc/train.h), with respect to all weights at once. Nothing
-in between is a torch operation, but for the radial networks, which go in by their values and slopes.
+in between is a torch operation.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from torch.autograd.function import once_differentiable
 from cynosure.kernels import core
 from cynosure.kernels.contraction import trees_of
 from cynosure.kernels.lowering import (
+    BASES,
+    FUNCTIONS,
     MapTerm,
     depend_on_vectors,
     forward_terms,
@@ -70,14 +72,15 @@ class TrainingProgram:
         moving = depend_on_vectors(steps)
         if any(isinstance(step, Gate | Contract) and step.source not in moving for step in steps):
             raise NotLowered("a gate or a contraction of features that do not depend on positions")
-        self._convolutions = [step for step in steps if isinstance(step, Convolve)]
-        self._paths = sum(len(step.table.paths) for step in self._convolutions)
+        self._paths = sum(len(step.table.paths) for step in steps if isinstance(step, Convolve))
         places = _Places(steps, moving)
         turned = turned_terms(steps, moving)
         adjoint = turned_terms(steps, {step.source for step in steps if step.source is not None})
         calls: list[tuple[str, tuple[Any, ...]]] = []
         for step, *maps in zip(steps, forward_terms(steps), turned, adjoint, strict=True):
             calls.append(self._call(step, maps, places))
+            if isinstance(step, Convolve):
+                calls.append(self._radial(step))
         bases = self._weights.finish()
         self._network = module.network(
             dtype == torch.float32, program.l_max, program.num_species, bases[False], self._weights.count
@@ -105,23 +108,10 @@ class TrainingProgram:
         Raises:
             ValueError: an index that is out of range.
         """
-        distances = torch.linalg.vector_norm(vectors, dim=1).to(self.dtype)
-        by_basis: dict[int, tuple[Tensor, Tensor]] = {}
-        radial: list[Tensor] = []
-        for step in self._convolutions:
-            functions: Any = step.radial
-            key = id(functions.basis)
-            if key not in by_basis:
-                by_basis[key] = functions.basis.with_slopes(distances)
-            radial += functions.with_slopes(*by_basis[key])
         arrays = (receivers, senders, species, vectors.to(torch.float64), seed.to(self.dtype))
-        return _Network.apply(
-            self, [array.contiguous() for array in arrays], *radial, *self._weights.tensors()
-        )
+        return _Network.apply(self, [array.contiguous() for array in arrays], *self._weights.tensors())
 
-    def first(
-        self, arrays: Sequence[Tensor], radial: Sequence[Tensor], weights: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def first(self, arrays: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """The pass that gives f and G, and the memory that the second pass reads."""
         receivers, senders, species, vectors, seed = arrays
         nodes, edges = species.shape[0], receivers.shape[0]
@@ -132,8 +122,6 @@ class TrainingProgram:
             nodes,
             edges,
             *(array.data_ptr() for array in (receivers, senders, species, vectors, seed, memory)),
-            [values.data_ptr() for values in radial[::2]],
-            [slopes.data_ptr() for slopes in radial[1::2]],
             output.data_ptr(),
             gradient.data_ptr(),
             threads_for(edges * self._paths),
@@ -141,34 +129,24 @@ class TrainingProgram:
         return output, gradient, memory
 
     def second(
-        self,
-        arrays: Sequence[Tensor],
-        memory: Tensor,
-        radial: Sequence[Tensor],
-        of_output: Tensor,
-        of_gradient: Tensor,
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Derivatives with respect to radial functions and slopes, and to the parameters."""
+        self, arrays: Sequence[Tensor], memory: Tensor, of_output: Tensor, of_gradient: Tensor
+    ) -> list[Tensor]:
+        """Derivatives with respect to the parameters."""
         receivers, senders, species, *_ = arrays
         nodes, edges = species.shape[0], receivers.shape[0]
         of_weights = torch.empty(self._weights.count, dtype=self.dtype)
-        of_radial = [torch.empty_like(values) for values in radial]
         of_output, of_gradient = of_output.contiguous(), of_gradient.contiguous()
         self._network.train_second(
             nodes,
             edges,
             *(array.data_ptr() for array in (receivers, senders, species, memory)),
-            [values.data_ptr() for values in radial[::2]],
-            [slopes.data_ptr() for slopes in radial[1::2]],
             of_output.data_ptr(),
             of_gradient.data_ptr(),
             of_weights.data_ptr(),
-            [values.data_ptr() for values in of_radial[::2]],
-            [slopes.data_ptr() for slopes in of_radial[1::2]],
             threads_for(edges * self._paths),
         )
         self._memory.append(memory)
-        return of_radial, self._weights.to_parameters(of_weights)
+        return self._weights.to_parameters(of_weights)
 
     def _borrow(self, size: int) -> Tensor:
         """Memory that an earlier step has given back, where it is large enough: new pages cost time."""
@@ -198,15 +176,20 @@ class TrainingProgram:
         plan, weight = plan_of(step.table.key), self._weights.add(step.weights)
         return "convolve", (arrays, plan, weight, 1, len(step.weights.rows), 0.0, listed)
 
+    def _radial(self, step: Convolve) -> tuple[str, tuple[Any, ...]]:
+        """The same for its radial functions."""
+        radial = step.radial.layers()
+        sizes = [len(radial.factors), *(len(layer.columns) for layer in radial.layers)]
+        weights = [self._weights.add(layer, turned) for layer in radial.layers for turned in (False, True)]
+        basis = (BASES[radial.basis], radial.power, radial.cutoff, list(radial.factors))
+        return "radial", (*basis, FUNCTIONS[radial.function], radial.factor, sizes, weights)
+
 
 class _Network(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, program: TrainingProgram, arrays: list[Tensor], *tensors: Tensor) -> Any:
-        count = 2 * len(program._convolutions)
-        radial = [values.contiguous() for values in tensors[:count]]
-        output, gradient, memory = program.first(arrays, radial, tensors[count:])
+    def forward(ctx: Any, program: TrainingProgram, arrays: list[Tensor], *weights: Tensor) -> Any:
+        output, gradient, memory = program.first(arrays, weights)
         ctx.program, ctx.arrays, ctx.memory = program, arrays, memory
-        ctx.save_for_backward(*radial)
         return output, gradient
 
     @staticmethod
@@ -214,11 +197,9 @@ class _Network(torch.autograd.Function):
     def backward(ctx: Any, of_output: Tensor, of_gradient: Tensor) -> Any:
         if ctx.memory is None:
             raise RuntimeError("a step of training can be differentiated once; evaluate the model again")
-        radial, parameters = ctx.program.second(
-            ctx.arrays, ctx.memory, ctx.saved_tensors, of_output, of_gradient
-        )
+        of_parameters = ctx.program.second(ctx.arrays, ctx.memory, of_output, of_gradient)
         ctx.memory = None
-        return None, None, *radial, *parameters
+        return None, None, *of_parameters
 
 
 class _At(NamedTuple):
@@ -306,7 +287,7 @@ class _WeightVector:
         self._shapes = [
             (parameter.shape, size) for parameter, size in zip(self.parameters, sizes, strict=True)
         ]
-        self._total = int(starts[-1])
+        total = int(starts[-1])
         index, scale = [], []
         for turned in (False, True):
             for number, places, factor in self._places[turned]:
@@ -317,6 +298,10 @@ class _WeightVector:
         own = self._index[: self.count]
         if len(torch.unique(own)) != len(own):
             raise NotLowered("a weight that serves twice")
+        self._sources = torch.zeros(total, dtype=torch.int64)
+        self._sources[own] = torch.arange(self.count)
+        self._factors = torch.zeros(total, dtype=self._dtype)
+        self._factors[own] = self._scale[: self.count]
         self._vector = torch.empty(len(self._index), dtype=self._dtype)
         base = self._vector.data_ptr()
         return {False: base, True: base + self.count * self._dtype.itemsize}
@@ -333,8 +318,7 @@ class _WeightVector:
 
     def to_parameters(self, of_weights: Tensor) -> list[Tensor]:
         """Derivatives with respect to the parameters; zero where nothing depends on one."""
-        flat = torch.zeros(self._total, dtype=self._dtype)
-        flat.index_copy_(0, self._index[: self.count], of_weights * self._scale[: self.count])
+        flat = of_weights.index_select(0, self._sources).mul_(self._factors)
         parts = flat.split([size for _, size in self._shapes])
         return [part.view(shape) for part, (shape, _) in zip(parts, self._shapes, strict=True)]
 

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import activation_along
-
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": torch.nn.functional.silu,
     "sigmoid": torch.sigmoid,
@@ -43,10 +41,6 @@ class Activation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
         return self.factor * _FUNCTIONS[self.name](x)
-
-    def along(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        """c f(x), and its derivative along u, c f'(x) u."""
-        return activation_along(self.name, self.factor, x, u)
 
     def extra_repr(self) -> str:
         return self.name

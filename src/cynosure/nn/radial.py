@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cynosure.kernels import RadialLayers, Weights
 from cynosure.nn.activation import Activation
 
 
@@ -103,17 +104,6 @@ class RadialBasis(nn.Module):
         factors = self._factors.to(distances)
         return self._functions(distances) * (self.envelope(distances).unsqueeze(-1) * factors)
 
-    def with_slopes(self, distances: Tensor) -> tuple[Tensor, Tensor]:
-        """[n] Å -> values and their derivatives by the distance, both [n, B]."""
-        with torch.enable_grad():
-            distances = distances.detach().requires_grad_()
-            values = self(distances)
-            # A row depends on its own distance alone: ∂/∂u of Σ u · f'(r) is f'(r) for all of them at once.
-            u = torch.zeros_like(values).requires_grad_()
-            (along,) = torch.autograd.grad(values, distances, u, create_graph=True)
-            (slopes,) = torch.autograd.grad(along.sum(), u)
-        return values.detach(), slopes
-
     def _functions(self, r: Tensor) -> Tensor:
         x = r.unsqueeze(-1) / self.cutoff
         counts = torch.arange(self.number, dtype=r.dtype, device=r.device)
@@ -177,13 +167,6 @@ class RadialNetwork(nn.Module):
             basis = self.activation(basis @ (weight / math.sqrt(weight.shape[0])))
         return basis
 
-    def with_slopes(self, basis: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and its derivative by the distance from that of the basis; [E, number] -> [E, hidden[-1]] each."""
-        for weight in self.weights:
-            matrix = weight / math.sqrt(weight.shape[0])
-            basis, slopes = self.activation.along(basis @ matrix, slopes @ matrix)
-        return basis, slopes
-
 
 class RadialFunctions(NamedTuple):
     """The radial functions R(r) of a convolution: a network of a basis of the distance."""
@@ -195,6 +178,15 @@ class RadialFunctions(NamedTuple):
         """[n] Å -> [n, network.number_out]."""
         return self.network(self.basis(distances))
 
-    def with_slopes(self, basis: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-        """R and dR/dr from `basis.with_slopes`; differentiable in the weights of the network."""
-        return self.network.with_slopes(basis, slopes)
+    def layers(self) -> RadialLayers:
+        """What they are made of, for training in the compiled core."""
+        basis, network = self.basis, self.network
+        return RadialLayers(
+            basis=basis.kind,
+            power=basis.envelope.power,
+            cutoff=basis.cutoff,
+            factors=tuple(basis._factors.tolist()),
+            layers=tuple(Weights.of(weight, 1 / math.sqrt(weight.shape[0])) for weight in network.weights),
+            function=network.activation.name,
+            factor=network.activation.factor,
+        )

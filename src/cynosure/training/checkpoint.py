@@ -7,15 +7,14 @@ atomically: whatever happens while it is written, the old file or the new one is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
-from torch import Tensor, nn
+from torch import Tensor
 
 from cynosure.potentials import write_atomically
 
@@ -128,33 +127,3 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"the header of the checkpoint '{path}' is damaged; start the run anew with another --out"
         )
     return Checkpoint(RunState(**header["state"]), header["setup"], tensors)
-
-
-def optimiser_tensors(
-    optimiser: torch.optim.Optimizer, named: Iterable[tuple[str, nn.Parameter]]
-) -> dict[str, Tensor]:
-    """`<moment>/<parameter>` to tensor for all that the optimiser remembers of each parameter."""
-    return {
-        f"{moment}/{name}": value
-        for name, parameter in named
-        for moment, value in optimiser.state.get(parameter, {}).items()
-    }
-
-
-def restore_optimiser(
-    optimiser: torch.optim.Optimizer, named: Iterable[tuple[str, nn.Parameter]], tensors: Mapping[str, Tensor]
-) -> None:
-    """Give the optimiser back what `optimiser_tensors` took from it.
-
-    Args:
-        optimiser: made for the same parameters, in the same order.
-        named: its parameters with their names.
-        tensors: by `<moment>/<parameter>`.
-    """
-    by_parameter: dict[str, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        moment, _, name = key.partition("/")
-        by_parameter.setdefault(name, {})[moment] = value
-    state = {number: by_parameter[name] for number, (name, _) in enumerate(named) if name in by_parameter}
-    # Its own loader knows on which device each moment and the count of steps belong.
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -56,17 +56,23 @@ class LossConfig(Config):
 
 
 class OptimiserConfig(Config):
-    """Adam with decoupled weight decay.
+    """Muon for the weights that are matrices, Adam for the others; or Adam for all.
 
     Attributes:
+        kind: `muon` or `adam`.
         lr: the highest learning rate.
-        betas: decay of the first and second moment.
-        amsgrad: divide by the largest second moment so far.
-        weight_decay: per step and unit of learning rate.
+        momentum: of Muon, the weight of the old momentum at each step.
+        matrix_scale: of Muon, root mean square of an entry's step at a learning rate of one; Adam's is about one.
+        betas: of Adam, decay of the first and second moment.
+        amsgrad: of Adam, divide by the largest second moment so far.
+        weight_decay: of Adam, per step and unit of learning rate.
         clip: longest gradient that is let through whole; longer ones are shortened to it.
     """
 
+    kind: Literal["muon", "adam"] = "muon"
     lr: float = Field(default=0.02, gt=0)
+    momentum: Fraction = 0.98
+    matrix_scale: float = Field(default=0.4, gt=0)
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     amsgrad: bool = True
     weight_decay: float = Field(default=0.0, ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # The average starts as a mean of few steps and becomes as slow as the decay asks for after about
 # 10/(1 − decay) steps; a fixed decay would keep the random initial weights in it for as long.
@@ -30,11 +30,11 @@ class Average(Generic[ModelT]):
     def __init__(self, model: ModelT, averaged: ModelT, decay: float) -> None:
         self.decay = decay
         self.model = averaged
-        self._pairs = list(zip(averaged.parameters(), model.parameters(), strict=True))
+        self._averaged: list[Tensor] = list(averaged.parameters())
+        self._current: list[Tensor] = list(model.parameters())
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after optimiser step `step`, counted from 1."""
         decay = min(self.decay, (1.0 + step) / (_RAMP + step))
-        for averaged, current in self._pairs:
-            averaged.lerp_(current, 1.0 - decay)
+        torch._foreach_lerp_(self._averaged, self._current, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]

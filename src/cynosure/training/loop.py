@@ -17,13 +17,7 @@ from torch import Tensor
 from cynosure.data import GraphDataset, epoch_batches
 from cynosure.graph import AtomGraph, batch
 from cynosure.potentials import Potential, Trainable
-from cynosure.training.checkpoint import (
-    Checkpoint,
-    RunState,
-    optimiser_tensors,
-    restore_optimiser,
-    save_checkpoint,
-)
+from cynosure.training.checkpoint import Checkpoint, RunState, save_checkpoint
 from cynosure.training.config import TrainConfig
 from cynosure.training.display import Display
 from cynosure.training.ema import Average
@@ -32,6 +26,7 @@ from cynosure.training.interrupt import Interrupted, StopRequest
 from cynosure.training.loss import Loss, Term
 from cynosure.training.metrics import Metrics
 from cynosure.training.metrics_log import MetricsLog
+from cynosure.training.optimiser import Optimiser
 from cynosure.training.pace import Finish, Pace, Validate
 from cynosure.training.parity import ParitySample
 from cynosure.training.schedule import learning_rate_factor
@@ -92,14 +87,7 @@ class Trainer:
         self.loss = Loss(config.loss, scale)
         self.base: Mapping[str, str] | None = setup["base"]
         self._trained = trained
-        self._optimiser = torch.optim.AdamW(
-            list(trained.named.values()),
-            lr=config.optimiser.lr,
-            betas=config.optimiser.betas,
-            weight_decay=config.optimiser.weight_decay,
-            amsgrad=config.optimiser.amsgrad,
-            fused=model.device.type in ("cpu", "cuda"),
-        )
+        self._optimiser = Optimiser(trained.named, config.optimiser)
         if previous is not None:
             self._restore(previous)
         self._checkpoint_path = out / "checkpoint.safetensors"
@@ -157,8 +145,7 @@ class Trainer:
         tensors |= {f"average/{name}": tensor for name, tensor in self.average.model.named_parameters()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         tensors |= {f"addition/{name}": tensor for name, tensor in self._trained.additions.items()}
-        moments = optimiser_tensors(self._optimiser, self._trained.named.items())
-        tensors |= {f"optimiser/{name}": tensor for name, tensor in moments.items()}
+        tensors |= {f"optimiser/{name}": tensor for name, tensor in self._optimiser.tensors().items()}
         save_checkpoint(self._checkpoint_path, Checkpoint(self.state, self._setup, tensors))
         self._saved = time.monotonic()
 
@@ -184,7 +171,7 @@ class Trainer:
         self.average.model.load_state_dict({**previous.part("model"), **previous.part("average")})
         self.best = {name: tensor.to(self.model.device) for name, tensor in previous.part("best").items()}
         self._trained.load(previous.part("addition"))
-        restore_optimiser(self._optimiser, self._trained.named.items(), previous.part("optimiser"))
+        self._optimiser.load(previous.part("optimiser"))
 
     def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
         budget = self.config.batch.max_edges
@@ -208,21 +195,19 @@ class Trainer:
         """
         began = time.monotonic()
         lr = self.config.optimiser.lr * learning_rate_factor(progress, self.config.schedule)
-        for group in self._optimiser.param_groups:
-            group["lr"] = lr
         graph, targets = self._load(indices)
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad()
         terms = self.loss.terms(self._outputs_of(graph, self.loss.outputs), targets)
         total = self.loss(terms)
         # The parameters by name: the edge vectors are leaves too, and nothing needs a derivative to them here.
         total.backward(inputs=self._trained.of_model)
         self._trained.pass_gradients()
-        norm = torch.nn.utils.clip_grad_norm_(self._trained.named.values(), self.config.optimiser.clip)
+        norm = self._optimiser.clip()
         means = [term.total.detach() / term.count for term in terms.values()]
         loss, gradient, *parts = torch.stack([total.detach(), norm.to(total.dtype), *means]).tolist()
         if not (math.isfinite(loss) and math.isfinite(gradient)):
             raise Diverged(self._divergence(loss))
-        self._optimiser.step()
+        self._optimiser.step(lr)
         self._trained.put_into_model()
         self.state.step += 1
         self.average.update(self.state.step)
