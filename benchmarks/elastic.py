@@ -57,7 +57,7 @@ def main() -> None:
     length = reference.cell.lengths()[0]
     print("\n".join(table(fit(frames, labels, arguments.degree), fit(frames, model, arguments.degree), own)))
     print(
-        f"\nLattice: labels' reference {length:.4f} Å, model without stress {length * scale:.4f} Å", end=" "
+        f"\nCell edge: labels' reference {length:.4f} Å, model without stress {length * scale:.4f} Å", end=" "
     )
     print(f"({100 * (scale - 1):+.2f} %). Polynomials of degree {arguments.degree}; clamped ions.")
 
