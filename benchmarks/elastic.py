@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 CONSTANTS = ("C11", "C12", "C44")
 # Below this a component of the strain counts as none, and fractional coordinates count as kept.
-_NO_STRAIN = 1e-5
+NO_STRAIN = 1e-5
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,17 @@ def strain(frame: Atoms, reference: Atoms) -> tuple[NDArray[np.float64], NDArray
     Raises:
         ValueError: the atoms have moved against the cell; constants of clamped ions cannot be had from it.
     """
-    gradient = np.linalg.solve(reference.cell[:], frame.cell[:]).T
+    gradient = np.linalg.solve(reference.cell.array, frame.cell.array).T
     moved = frame.get_scaled_positions(wrap=False) - reference.get_scaled_positions(wrap=False)
-    if len(frame) != len(reference) or np.abs(moved - np.round(moved)).max() > _NO_STRAIN:
+    if len(frame) != len(reference) or np.abs(moved - np.round(moved)).max() > NO_STRAIN:
         raise ValueError(f"the atoms of a frame are not where the strain alone puts them: {frame.info}")
     return gradient, (gradient.T @ gradient - np.eye(3)) / 2
+
+
+def piola_kirchhoff(gradient: NDArray[np.float64], stress: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The second Piola-Kirchhoff stress det F · F⁻¹ σ F⁻ᵀ of a Cauchy stress, [3, 3] and in its units."""
+    inverse = np.linalg.inv(gradient)
+    return np.linalg.det(gradient) * inverse @ stress @ inverse.T
 
 
 def fit(frames: Sequence[Atoms], stresses: Sequence[NDArray[np.float64]], degree: int) -> dict[str, Constant]:
@@ -87,20 +93,20 @@ def fit(frames: Sequence[Atoms], stresses: Sequence[NDArray[np.float64]], degree
     points: dict[str, list[tuple[float, float]]] = {name: [] for name in CONSTANTS}
     for frame, stress in zip(frames, stresses, strict=True):
         gradient, strains = strain(frame, reference)
-        inverse = np.linalg.inv(gradient)
-        conjugate = np.linalg.det(gradient) * inverse @ stress @ inverse.T / GPa
-        components = np.argwhere(np.triu(np.abs(strains) > _NO_STRAIN))
+        conjugate = piola_kirchhoff(gradient, stress) / GPa
+        components = np.argwhere(np.triu(np.abs(strains) > NO_STRAIN)).tolist()
         if len(components) == 0:
-            points["C11"] += [(0.0, conjugate[i, i]) for i in range(3)]
-            points["C12"] += [(0.0, conjugate[i, i]) for i in range(3)]
-            points["C44"] += [(0.0, conjugate[i, j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+            points["C11"] += [(0.0, float(conjugate[i, i])) for i in range(3)]
+            points["C12"] += [(0.0, float(conjugate[i, i])) for i in range(3)]
+            points["C44"] += [(0.0, float(conjugate[i, j])) for i, j in ((0, 1), (0, 2), (1, 2))]
         elif len(components) == 1:
             i, j = components[0]
+            size = float(strains[i, j])
             if i == j:
-                points["C11"].append((strains[i, i], conjugate[i, i]))
-                points["C12"] += [(strains[i, i], conjugate[k, k]) for k in range(3) if k != i]
+                points["C11"].append((size, float(conjugate[i, i])))
+                points["C12"] += [(size, float(conjugate[k, k])) for k in range(3) if k != i]
             else:
-                points["C44"].append((2 * strains[i, j], conjugate[i, j]))
+                points["C44"].append((2 * size, float(conjugate[i, j])))
     return {name: _slope(name, points[name], degree) for name in CONSTANTS}
 
 
@@ -159,7 +165,7 @@ def _stress(frame: Atoms, calculator: BaseCalculator) -> NDArray[np.float64]:
 
 def _strained(crystal: Atoms, gradient: NDArray[np.float64]) -> Atoms:
     copy = crystal.copy()
-    copy.set_cell(crystal.cell[:] @ gradient.T, scale_atoms=True)
+    copy.set_cell(crystal.cell.array @ gradient.T, scale_atoms=True)
     return copy
 
 

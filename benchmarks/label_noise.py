@@ -31,7 +31,7 @@ from ase.units import GPa
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
-from benchmarks.elastic import strain
+from benchmarks.elastic import NO_STRAIN, piola_kirchhoff, strain
 
 Array = NDArray[np.float64]
 # Places that the shear components may have been written to, by name: what stands where ASE has yz, xz, xy.
@@ -120,6 +120,7 @@ def main() -> None:
     if strained and arguments.thermal in named:
         crystal = min(strained, key=lambda frame: frame.get_potential_energy() / len(frame))
         line = offset(crystal, named[arguments.thermal])
+    if line is not None:
         print(
             f"Against the work of their forces, {line.frames} thermal frames start {1000 * line.energy:+.2f} ± "
             f"{1000 * line.error:.2f} meV/atom above the crystal and scatter by {1000 * line.scatter:.2f} meV/atom, "
@@ -175,7 +176,7 @@ def symmetry(frame: Atoms) -> Iterator[tuple[Array, NDArray[np.int64]]]:
     Yields:
         The rotation Q, [3, 3], which takes a row vector v to vQ, and for each atom the one it is taken to, [N].
     """
-    cell, scaled = frame.cell[:], frame.get_scaled_positions()
+    cell, scaled = frame.cell.array, frame.get_scaled_positions()
     metric = cell @ cell.T
     kept = np.abs(_UNIMODULAR @ metric @ _UNIMODULAR.transpose(0, 2, 1) - metric).max((1, 2))
     for matrix in _UNIMODULAR[kept < _SAME_SPOT * np.sqrt(metric.max())]:
@@ -206,17 +207,16 @@ def strain_paths(frames: Sequence[Atoms]) -> dict[str, StrainPath]:
     volume = crystal.get_volume() / len(crystal)
     for frame in frames:
         gradient, strains = strain(frame, crystal)
-        inverse = np.linalg.inv(gradient)
-        stress = np.linalg.det(gradient) * inverse @ frame.get_stress(voigt=False) @ inverse.T
+        stress = piola_kirchhoff(gradient, frame.get_stress(voigt=False))
         energy = frame.get_potential_energy() / len(frame)
-        components = np.argwhere(np.triu(np.abs(strains) > 1e-5))
+        components = np.argwhere(np.triu(np.abs(strains) > NO_STRAIN)).tolist()
         if len(components) == 0:
             points["normal"].append((0.0, energy, stress[0, 0] * volume))
             points["shear"].append((0.0, energy, 2 * stress[0, 1] * volume))
         elif len(components) == 1:
             i, j = components[0]
             kind, weight = ("normal", 1) if i == j else ("shear", 2)
-            points[kind].append((strains[i, j], energy, weight * stress[i, j] * volume))
+            points[kind].append((float(strains[i, j]), energy, float(weight * stress[i, j] * volume)))
     paths = {}
     for kind, values in points.items():
         sizes, energies, slopes = np.array(values).T
@@ -261,10 +261,10 @@ def displacements(frame: Atoms, crystal: Atoms) -> Array | None:
     for origin in sites:
         apart = (scaled - scaled[0])[:, None] - (sites - origin)[None]
         apart -= np.round(apart)
-        nearest = np.linalg.norm(apart @ frame.cell[:], axis=2).argmin(axis=1)
+        nearest = np.linalg.norm(apart @ frame.cell.array, axis=2).argmin(axis=1)
         if len(set(nearest.tolist())) == len(frame):
             own = apart[np.arange(len(frame)), nearest]
-            return (own - own.mean(axis=0)) @ frame.cell[:]
+            return (own - own.mean(axis=0)) @ frame.cell.array
     return None
 
 
@@ -373,7 +373,7 @@ def _lengths(frame: Atoms) -> Array:
 
 
 def _principal(frame: Atoms) -> Array:
-    return np.linalg.eigvalsh(frame.get_stress(voigt=False))
+    return np.asarray(np.linalg.eigvalsh(frame.get_stress(voigt=False)), dtype=np.float64)
 
 
 def _rms(values: Sequence[float] | Sequence[Array] | Array) -> float:
