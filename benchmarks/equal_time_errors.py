@@ -63,7 +63,7 @@ def _nequip(model: Path) -> BaseCalculator:
     from nequip.integrations.ase import NequIPCalculator
 
     # A checkpoint as it is; what the documentation recommends, compiling it first, changes the speed alone.
-    return NequIPCalculator._from_saved_model(model, device="cpu")
+    return NequIPCalculator._from_saved_model(model, device="cpu", chemical_species_to_atom_type_map=True)
 
 
 CALCULATORS: dict[str, Callable[[Path], BaseCalculator]] = {
