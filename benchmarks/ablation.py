@@ -37,9 +37,18 @@ VARIANTS: dict[str, tuple[str, ...]] = {
         "model.hidden_l_max=2",
         "model.l_max=2",
     ),
+    "Adam": ("optimiser.kind=adam",),
+    "Adam without AMSGrad": ("optimiser.kind=adam", "optimiser.amsgrad=false"),
+    "SOAP": (),
+    "schedule-free Adam": ("schedule.warmup=0", "schedule.final=1", "ema.decay=0"),
     "learning rate 0.01": ("optimiser.lr=0.01",),
-    "learning rate 0.04": ("optimiser.lr=0.04",),
-    "no AMSGrad": ("optimiser.amsgrad=false",),
+    "learning rate 0.03": ("optimiser.lr=0.03",),
+    "momentum 0.95": ("optimiser.momentum=0.95",),
+    "momentum 0.99": ("optimiser.momentum=0.99",),
+    "steps of matrices 0.2": ("optimiser.matrix_scale=0.2",),
+    "steps of matrices 0.45": ("optimiser.matrix_scale=0.45",),
+    "learning rate to zero": ("schedule.final=0",),
+    "warm-up of a tenth": ("schedule.warmup=0.1",),
     "average of 1,000 steps": ("ema.decay=0.999",),
     "energy weight 0.1": ("loss.energy=0.1",),
     "energy weight 10": ("loss.energy=10",),
@@ -52,6 +61,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "Chebyshev basis": ("model.radial_basis=chebyshev",),
     "layer norm": ("model.layer_norm=true",),
 }
+# Those whose optimiser is not the package's own (other_optimisers.py).
+OTHER_OPTIMISERS = {"SOAP": "soap", "schedule-free Adam": "schedule-free"}
 
 
 @dataclass(frozen=True)
@@ -105,17 +116,9 @@ def train(run: Run, frames: Path, folder: Path) -> Outcome:
     """
     settings = [word for setting in VARIANTS[run.variant] for word in ("--set", setting)]
     limits = ["--minutes", str(run.minutes), "--seed", str(run.seed)]
-    command = [
-        sys.executable,
-        "-m",
-        "cynosure",
-        "train",
-        str(frames),
-        *limits,
-        "--out",
-        str(folder),
-        *settings,
-    ]
+    other = OTHER_OPTIMISERS.get(run.variant)
+    program = ["cynosure"] if other is None else ["benchmarks.other_optimisers", other]
+    command = [sys.executable, "-m", *program, "train", str(frames), *limits, "--out", str(folder), *settings]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     best = [line for line in lines if line["kind"] == "validation" and line["best"]][-1]

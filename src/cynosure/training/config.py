@@ -72,7 +72,7 @@ class OptimiserConfig(Config):
     kind: Literal["muon", "adam"] = "muon"
     lr: float = Field(default=0.02, gt=0)
     momentum: Fraction = 0.98
-    matrix_scale: float = Field(default=0.4, gt=0)
+    matrix_scale: float = Field(default=0.3, gt=0)
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     amsgrad: bool = True
     weight_decay: float = Field(default=0.0, ge=0)

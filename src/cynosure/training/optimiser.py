@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,14 @@ class Optimiser:
 
     def __init__(self, named: Mapping[str, nn.Parameter], config: OptimiserConfig) -> None:
         self._named, self._clip = dict(named), config.clip
-        matrices = [p for p in named.values() if config.kind == "muon" and is_matrix(p)]
+        self._parts = self._made(list(named.values()), config)
+
+    @staticmethod
+    def _made(parameters: Sequence[nn.Parameter], config: OptimiserConfig) -> list[torch.optim.Optimizer]:
+        matrices = [p for p in parameters if config.kind == "muon" and is_matrix(p)]
         known = {id(parameter) for parameter in matrices}
-        others = [parameter for parameter in named.values() if id(parameter) not in known]
-        self._parts: list[torch.optim.Optimizer] = []
+        others = [parameter for parameter in parameters if id(parameter) not in known]
+        parts: list[torch.optim.Optimizer] = []
         if others:
             adam = torch.optim.AdamW(
                 others,
@@ -34,9 +38,10 @@ class Optimiser:
                 amsgrad=config.amsgrad,
                 fused=others[0].device.type in ("cpu", "cuda"),
             )
-            self._parts.append(adam)
+            parts.append(adam)
         if matrices:
-            self._parts.append(Muon(matrices, config.lr, config.momentum, config.matrix_scale))
+            parts.append(Muon(matrices, config.lr, config.momentum, config.matrix_scale))
+        return parts
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

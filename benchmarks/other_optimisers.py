@@ -1,0 +1,70 @@
+"""`cynosure train` with an optimiser that the package does not have: `python -m benchmarks.other_optimisers NAME ARGS…`.
+
+    soap            Vyas et al. 2024, of pytorch-optimizer: Adam in the eigenbasis of Shampoo's preconditioners
+    schedule-free   Defazio et al. 2024, of schedulefree: Adam with averaging in place of a schedule
+
+The libraries are those of requirements-ablation.txt. Such a run cannot be resumed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cynosure.cli import main as command
+from cynosure.training import loop
+from cynosure.training.config import OptimiserConfig
+from cynosure.training.optimiser import Optimiser
+
+
+class Soap(Optimiser):
+    """With the settings that its authors recommend; the learning rate is the run's."""
+
+    @staticmethod
+    def _made(parameters: Sequence[nn.Parameter], config: OptimiserConfig) -> list[torch.optim.Optimizer]:
+        from pytorch_optimizer import SOAP
+
+        return [SOAP(parameters, lr=config.lr, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)]
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+
+class ScheduleFree(Optimiser):
+    """Gradients are taken at one point and results at another, to which the weights go after each step."""
+
+    @staticmethod
+    def _made(parameters: Sequence[nn.Parameter], config: OptimiserConfig) -> list[torch.optim.Optimizer]:
+        from schedulefree import AdamWScheduleFree
+
+        return [AdamWScheduleFree(parameters, lr=config.lr, betas=config.betas, warmup_steps=200)]
+
+    def zero_grad(self) -> None:
+        super().zero_grad()
+        for part in self._parts:
+            part.train()  # pyright: ignore[reportAttributeAccessIssue] (schedulefree's)
+
+    def step(self, lr: float) -> None:
+        for part in self._parts:
+            part.step()
+            part.eval()  # pyright: ignore[reportAttributeAccessIssue]
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+
+OTHERS: dict[str, type[Optimiser]] = {"soap": Soap, "schedule-free": ScheduleFree}
+
+
+def main(arguments: Sequence[str]) -> None:
+    name, *rest = arguments
+    loop.Optimiser = OTHERS[name]
+    sys.argv = ["cynosure", *rest]
+    command()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
