@@ -36,6 +36,12 @@ def chiral_model_file(tmp_path_factory) -> Path:
     return _saved(tmp_path_factory.mktemp("chiral"), parity=False)
 
 
+@pytest.fixture(scope="session")
+def ensemble_file(tmp_path_factory) -> Path:
+    """The same with two members."""
+    return _saved(tmp_path_factory.mktemp("ensemble"), members=2)
+
+
 @pytest.fixture
 def crystal_file(tmp_path) -> Path:
     """Eight silicon atoms without labels."""

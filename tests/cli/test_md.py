@@ -64,6 +64,23 @@ def test_a_run_goes_on_from_a_frame(model_file, crystal_file, tmp_path):
     assert read(second, index=0).get_temperature() == pytest.approx(read(first, index=0).get_temperature())
 
 
+def test_an_ensemble_stops_or_saves_where_it_is_uncertain(ensemble_file, crystal_file, tmp_path):
+    run_in = (ensemble_file, crystal_file, "--temperature", 300, "--steps", 6, "--every", 2, "--out")
+    stopped = run(*run_in, tmp_path / "a.traj", "--max-uncertainty", 1e-6)
+    assert stopped.exit_code == 1, stopped.output
+    assert "Stopped at step 0: the force on atom " in stopped.output
+    assert "max σ(F)" in stopped.output
+    assert len(read(tmp_path / "a.traj", ":")) == 1
+    saved = run(*run_in, tmp_path / "b.traj", "--max-uncertainty", 1e-6, "--on-uncertainty", "save")
+    assert saved.exit_code == 0, saved.output
+    assert "A force was more uncertain than allowed at 7 steps." in saved.output
+    assert "b-uncertain.xyz" in saved.output
+    assert len(read(tmp_path / "b-uncertain.xyz", ":")) == 4
+    calm = run(*run_in, tmp_path / "c.traj", "--max-uncertainty", 1e6)
+    assert calm.exit_code == 0, calm.output
+    assert "uncertain" not in calm.output
+
+
 def test_what_goes_wrong_is_one_line(model_file, crystal_file, molecule_file, tmp_path):
     out = tmp_path / "md.traj"
     out.write_text("old")
@@ -77,6 +94,8 @@ def test_what_goes_wrong_is_one_line(model_file, crystal_file, molecule_file, tm
         ((model_file, crystal_file, *hot, "--out", out), "is there already"),
         ((model_file, crystal_file, *hot, "--out", tmp_path / "a.mp4"), ".mp4"),
         ((model_file, crystal_file, *hot, "--dtype", "float16"), "float32 or float64"),
+        ((model_file, crystal_file, *hot, "--max-uncertainty", 0.1), "cynosure train DATA --ensemble"),
+        ((model_file, crystal_file, *hot, "--on-uncertainty", "save"), "--max-uncertainty"),
     ):
         result = run(*arguments, "--steps", 1)
         assert result.exit_code == 2, result.output

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from ase import Atoms
 from ase.io import write
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from cynosure import cli
 
@@ -101,6 +103,25 @@ def test_every_option_reaches_the_settings(data, tmp_path):
     assert "Held-out frames (3)" in result.stdout
 
 
+def test_an_ensemble_is_trained_told_and_described(data, tmp_path):
+    folder = tmp_path / "run"
+    result = run("train", data, "--ensemble", 2, "--epochs", 2, "--out", folder, *TINY)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((folder / "config.json").read_text())["model"]["members"] == 2
+    assert "in each of 2 members all of the model's" in result.stdout
+    assert "within 1σ" in result.stdout
+    info = CliRunner().invoke(cli.app, ["info", str(folder / "model.safetensors")])
+    assert re.search(r"members +2\b", info.stdout)
+    assert "spread × " in info.stdout
+    model, errors = folder / "model.safetensors", tmp_path / "errors.json"
+    evaluated = CliRunner().invoke(cli.app, ["eval", str(model), str(data), "--json", str(errors)])
+    assert evaluated.exit_code == 0, evaluated.stderr
+    assert "within 1σ" in evaluated.stdout
+    found = json.loads(errors.read_text())["uncertainty"]
+    assert found.keys() == {"energy_per_atom", "forces"}
+    assert found["forces"].keys() == {"rms", "rmse", "ratio", "within_1", "within_2", "n"}
+
+
 def test_fine_tuning_starts_from_a_model_and_resumes_without_naming_it(data, tmp_path):
     base = tmp_path / "base" / "model.safetensors"
     small = [*TINY, "--set", "model.channels=6"]
@@ -147,6 +168,7 @@ def test_fine_tuning_starts_from_a_model_and_resumes_without_naming_it(data, tmp
         (["DATA", "--from", "DATA"], "not a whole safetensors file"),
         (["DATA", "--set", "finetune.rank=4"], "--from MODEL"),
         (["DATA", "--e0s", "keep"], "--from MODEL"),
+        (["DATA", "--ensemble", "0"], "'model.members'"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(data, tmp_path, monkeypatch, capsys, arguments, message):

@@ -12,13 +12,15 @@ from cynosure.deploy import DynamicsDisplay, RelaxDisplay, Sample
 from cynosure.deploy.relaxation import RelaxStep
 
 
-def shown(steps: int, every: int, *, terminal: bool = False, pressure: float = 1.5) -> list[str]:
+def shown(
+    steps: int, every: int, *, terminal: bool = False, pressure: float = 1.5, uncertainty: float = math.nan
+) -> list[str]:
     text = io.StringIO()
     with DynamicsDisplay(
         steps, 0.5, console=Console(file=text, force_terminal=terminal, width=100)
     ) as display:
         for step in range(0, steps + 1, every):
-            display(Sample(step, step * 5e-4, -12.5, 0.25, 2, 300.0, pressure, 100.0))
+            display(Sample(step, step * 5e-4, -12.5, 0.25, 2, 300.0, pressure, 100.0, uncertainty))
     return text.getvalue().splitlines()
 
 
@@ -36,6 +38,14 @@ def test_every_sample_of_a_short_run():
 
 def test_no_pressure_without_a_volume():
     assert len(shown(5, 1, pressure=math.nan)[2].split()) == 6
+
+
+def test_an_ensemble_has_a_column_more():
+    lines = shown(5, 1, uncertainty=0.125)
+    assert lines[0].endswith("max σ(F)")
+    assert lines[1].endswith("eV/Å")
+    assert [line.split()[-1] for line in lines[2:]] == 6 * ["0.1250"]
+    assert len({len(line) for line in lines}) == 1
 
 
 def test_a_terminal_gets_a_bar_with_the_rate():

@@ -64,6 +64,12 @@ class TestMACEOfInvariantsAndIsolatedAtoms(PotentialContract):
         )
 
 
+class TestEnsemble(PotentialContract):
+    def make(self, species):
+        config = {"channels": 3, "layers": 2, "l_max": 1, "members": 2}
+        return cynosure.build(config, species, avg_neighbours=20, dtype=torch.float64)
+
+
 def test_a_broken_model_breaks_the_contract():
     class Crooked(TestNaturalParity):
         def make(self, species):

@@ -152,7 +152,7 @@ def test_many_atoms_agree_with_the_potential(build, monkeypatch, threads, large)
 
 @needs_core
 def test_what_does_not_reach_the_energy_is_left_out(build):
-    program = Evaluator(build(parity=True, layers=4)).program
+    program = Evaluator(build(parity=True, layers=4)).programs[0]
     # Of the 27 paths of the third layer, 12 lead to irreps that the last does not read.
     assert program is not None
     assert program.paths == [3, 15, 15, 3]
@@ -243,7 +243,7 @@ def test_a_core_that_computes_wrongly_is_refused(build, monkeypatch):
 )
 def test_a_wrong_argument_of_a_program_is_named(build, name, change, message):
     model = build()
-    program, graph = Evaluator(model).program, from_atoms(structures()["molecule"], 4.0)
+    program, graph = Evaluator(model).programs[0], from_atoms(structures()["molecule"], 4.0)
     assert program is not None
     arguments = {
         "receivers": graph.receivers,
@@ -268,7 +268,7 @@ def test_a_wrong_argument_of_a_program_is_named(build, name, change, message):
 )
 def test_visits_that_miss_a_node_are_refused(build, visits, message):
     model = build()
-    program, graph = Evaluator(model).program, from_atoms(structures()["molecule"], 4.0)
+    program, graph = Evaluator(model).programs[0], from_atoms(structures()["molecule"], 4.0)
     assert program is not None
     species = model.index_of(graph.atomic_numbers)
     with pytest.raises(ValueError, match=message):
@@ -280,7 +280,7 @@ def test_visits_that_miss_a_node_are_refused(build, visits, message):
 @needs_core
 def test_nodes_and_edges_in_any_order_give_the_same(build):
     model = build()
-    program, graph = Evaluator(model).program, from_atoms(structures()["crystal"], 4.0)
+    program, graph = Evaluator(model).programs[0], from_atoms(structures()["crystal"], 4.0)
     assert program is not None
     species, seed = model.index_of(graph.atomic_numbers), torch.ones(graph.num_atoms)
     generator = torch.Generator().manual_seed(0)

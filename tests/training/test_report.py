@@ -10,6 +10,7 @@ from cynosure.training import from_settings
 from cynosure.training.metrics import ErrorStats, Metrics
 from cynosure.training.plots import learning_curves
 from cynosure.training.report import ReportContent, render, write_report
+from cynosure.training.uncertain_errors import UncertainErrors
 
 STATS = ErrorStats(0.0123, 0.0234, 0.0345, 120)
 
@@ -125,3 +126,18 @@ def test_long_runs_make_small_pictures():
     assert len(svg) < 400_000
     assert re.search(r'<svg[^>]* width="\d+"', svg)
     assert not re.search(r'<svg[^>]* height="', svg)
+
+
+def test_an_ensemble_shows_how_well_it_knows_its_errors():
+    rng = np.random.default_rng(0)
+    found = UncertainErrors(rng.normal(size=600), np.ones(600))
+    errors = {"energy_per_atom": STATS, "forces": STATS}
+    metrics = Metrics(10, errors, uncertainty={"energy_per_atom": found, "forces": found})
+    text = render(content(tables={"Held-out frames (10)": metrics}))
+    page = Links()
+    page.feed(text)
+    assert page.open == []
+    assert "How well it knows its errors" in text
+    assert "<th>within 1σ</th>" in text
+    assert f"<td>{100 * found.within(1):.0f} %</td>" in text
+    assert "How well it knows its errors" not in render(content())

@@ -97,6 +97,7 @@ def describe_model(path: str | Path, atoms: int | None = None, density: float | 
         "elements": ", ".join(chemical_symbols[number] for number in model.species),
         "cutoff": f"{model.cutoff:g} Å",
         "neighbours in training": f"{model.calibration.avg_neighbours:.1f} per atom",
+        **_members(model),
         "promises": ", ".join(_promises(model)),
         "probe": f"evaluated and passed ({len(header['probe']['numbers'])} atoms)",
     }
@@ -121,6 +122,15 @@ def describe_model(path: str | Path, atoms: int | None = None, density: float | 
         ),
         is_model=True,
     )
+
+
+def _members(model: Potential) -> dict[str, str]:
+    """Of an ensemble: how many, and how their spread becomes an uncertainty."""
+    factors = model.calibration.uncertainty
+    if not model.uncertainties:
+        return {}
+    uncertainty = f"spread × {factors.energy:.3g} for energies, × {factors.forces:.3g} for forces"
+    return {"members": str(model.config.members), "uncertainty": uncertainty}
 
 
 def _promises(model: Potential) -> list[str]:

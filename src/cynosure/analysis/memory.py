@@ -73,14 +73,14 @@ def estimate_memory(evaluator: Evaluator, edges: float, pairs: float) -> Memory 
     for name, value in (("edges", edges), ("pairs", pairs)):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name} per atom: {value}; a number of zero or more was expected")
-    program = evaluator.program
-    if program is None:
+    programs = evaluator.programs
+    if not programs:
         return None
     of_edge = Edges.BYTES - _COUNTED_TWICE
     return Memory(
         edges=edges,
         pairs=pairs,
-        network=program.bytes_per_node() + edges * program.bytes_per_edge(),
+        network=sum(program.bytes_per_node() + edges * program.bytes_per_edge() for program in programs),
         neighbours=pairs * SkinNeighbours.BYTES_PER_PAIR + edges * of_edge,
         structure=BYTES_PER_ATOM,
     )

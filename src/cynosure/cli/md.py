@@ -9,6 +9,13 @@ from typing import Annotated
 import typer
 
 
+class OnUncertainty(str, Enum):
+    """What to do with a frame whose forces are too uncertain."""
+
+    stop = "stop"
+    save = "save"
+
+
 class Ensemble(str, Enum):
     """What stays constant."""
 
@@ -49,11 +56,22 @@ def md(
         str | None, typer.Option(help="float32 or float64. [default: the model's own]", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files of --out.")] = False,
+    max_uncertainty: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Of an ensemble: the most that a force may be uncertain by, eV/Å.",
+            show_default=False,
+        ),
+    ] = None,
+    on_uncertainty: Annotated[
+        OnUncertainty, typer.Option(help="Past it: stop, or save the frame beside --out and go on.")
+    ] = OnUncertainty.stop,
 ) -> None:
     """Run molecular dynamics with a model.
 
     Velocities are drawn at --temperature. The trajectory has energies, forces and velocities, and a run can go on
-    from its last frame.
+    from its last frame. The exit status is 1 where --max-uncertainty stopped it.
     """
     from cynosure.deploy import DynamicsDisplay, molecular_dynamics, read_structure
 
@@ -73,9 +91,14 @@ def md(
             device=device,
             dtype=dtype,
             overwrite=overwrite,
+            max_uncertainty=max_uncertainty,
+            on_uncertainty=on_uncertainty.value,
             on_sample=display,
         )
     print(f"\n{result.summary()}")
-    print(f"Written: {result.trajectory}, {result.plot}")
+    written = [result.trajectory, result.plot, result.uncertain]
+    print(f"Written: {', '.join(str(path) for path in written if path is not None)}")
     if result.interrupted:
         raise SystemExit(130)
+    if result.verdict:
+        raise SystemExit(1)

@@ -26,6 +26,13 @@ def train(
         str | None,
         typer.Option("--from", metavar="MODEL", help="Fine-tune: start from the weights of this model file."),
     ] = None,
+    ensemble: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Train K members that differ in their initial weights: their spread tells errors.",
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in a .json or .toml file.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Be done, report included, after so many minutes.")
@@ -68,7 +75,13 @@ def train(
     elif resume and (folder / "config.json").exists():
         given = settings.load_settings(folder / "config.json")
     chosen = {"data.train": data, "data.val": number_or_path(val), "data.e0s": _json_or_text(e0s)}
-    chosen |= {"finetune.base": from_, "minutes": minutes, "epochs": epochs, "seed": seed}
+    chosen |= {
+        "finetune.base": from_,
+        "model.members": ensemble,
+        "minutes": minutes,
+        "epochs": epochs,
+        "seed": seed,
+    }
     assignments = [(name, value) for name, value in chosen.items() if value is not None]
     assignments += [("data.keys." + name, column) for name, column in pairs(key).items()]
     assignments += [("data.units." + name, text) for name, text in pairs(unit).items()]

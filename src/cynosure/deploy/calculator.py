@@ -23,7 +23,12 @@ from cynosure.potentials import Evaluator, Potential, load
 # Memory for each atom beside the network and the edges: copies of the structure, the kept positions, results. Measured.
 BYTES_PER_ATOM = 200
 # What ASE calls a derivative, and what the model calls it.
-_DERIVATIVES = {"forces": "forces", "stress": "stress", "stresses": "virials"}
+_DERIVATIVES = {
+    "forces": "forces",
+    "stress": "stress",
+    "stresses": "virials",
+    "forces_uncertainty": "forces_uncertainty",
+}
 
 
 class Calculator(AseCalculator):
@@ -32,7 +37,8 @@ class Calculator(AseCalculator):
     It gives `energy`, `free_energy` (the same number, eV), `energies` [N] (eV), `forces` [N, 3] (eV/Å),
     `stress` [6] (eV/Å³, Voigt order xx yy zz yz xz xy, positive under tension) and `stresses` [N, 6]
     (eV/Å³, the stress that each atom carries: −W_i/V with W_i = −Σ_{i receives} r ⊗ ∂E/∂r, symmetrised; they
-    sum to `stress`).
+    sum to `stress`). That of an ensemble also gives `energy_uncertainty` (eV) with the energy, and with the forces
+    `forces_uncertainty` [N] (eV/Å), the standard deviation of any component of the force on each atom.
 
     Nothing is computed that nobody asks for: an energy alone takes no derivative. What was asked of the
     last structure is expected of the next one, so that a driver that asks for the energy and then for the
@@ -74,6 +80,7 @@ class Calculator(AseCalculator):
             self.model.requires_grad_(
                 False
             )  # ours alone, and nothing will train it: autograd has less to keep
+        self.implemented_properties = [*type(self).implemented_properties, *self.model.uncertainties]
         self._evaluator = Evaluator(self.model)
         self._neighbours = SkinNeighbours(self.model.cutoff, skin, self.model.device)
         self._edges: Edges | None = None
@@ -156,13 +163,19 @@ class Calculator(AseCalculator):
 
     def _outputs(self, has_volume: bool) -> tuple[str, ...]:
         """The model's outputs to ask for. Beside one derivative the others cost next to nothing."""
+        always = (
+            "energy",
+            "energies",
+            *(name for name in self.model.uncertainties if name not in _DERIVATIVES),
+        )
         wanted = (self._asked | self._asked_before) & _DERIVATIVES.keys()
         if not wanted:
-            return ("energy", "energies")
+            return always
         wanted |= self._ever_asked & _DERIVATIVES.keys()
+        wanted |= {name for name, output in self.model.uncertainties.items() if output in wanted}
         if not has_volume:
             wanted -= {"stress", "stresses"}
-        return ("energy", "energies", *(_DERIVATIVES[name] for name in _DERIVATIVES if name in wanted))
+        return (*always, *(_DERIVATIVES[name] for name in _DERIVATIVES if name in wanted))
 
     def _graph(self, atoms: Atoms) -> AtomGraph:
         self._take_species(atoms)
@@ -274,6 +287,10 @@ def _results(outputs: dict[str, Tensor], volume: float) -> dict[str, float | np.
         results["stress"] = full_3x3_to_voigt_6_stress(_array(outputs["stress"])[0])
     if "virials" in outputs:
         results["stresses"] = full_3x3_to_voigt_6_stress(-_array(outputs["virials"]) / abs(volume))
+    if "energy_uncertainty" in outputs:
+        results["energy_uncertainty"] = float(outputs["energy_uncertainty"])
+    if "forces_uncertainty" in outputs:
+        results["forces_uncertainty"] = _array(outputs["forces_uncertainty"])
     return results
 
 

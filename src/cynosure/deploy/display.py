@@ -60,14 +60,18 @@ class DynamicsDisplay:
         self._bar.update(self._task, completed=sample.step, rate=self.rate(sample.step))
         if sample.step < self._next_row and sample.step != self._steps:
             return
+        uncertain = not math.isnan(sample.uncertainty)
         if self._next_row == 0:
-            self.console.print(_MD_HEAD, style="bold")
-            self.console.print(_MD_UNITS, style="dim")
+            self.console.print(_MD_HEAD + uncertain * f" {'max σ(F)':>9}", style="bold", soft_wrap=True)
+            self.console.print(_MD_UNITS + uncertain * f" {'eV/Å':>9}", style="dim", soft_wrap=True)
         self._next_row = sample.step + self._stride
         pressure = "" if math.isnan(sample.pressure) else f"{sample.pressure:.3f}"
+        uncertainty = f" {sample.uncertainty:>9.4f}" if uncertain else ""
+        # (Soft: a terminal that is too narrow breaks the line itself, and a file keeps it whole.)
         self.console.print(
             f"{sample.step:>9} {sample.time:>9.4f} {sample.potential:>14.5f} {sample.kinetic:>10.4f} "
-            f"{sample.total_per_atom:>13.6f} {sample.temperature:>8.1f} {pressure:>10}"
+            f"{sample.total_per_atom:>13.6f} {sample.temperature:>8.1f} {pressure:>10}{uncertainty}",
+            soft_wrap=True,
         )
 
     def rate(self, step: int) -> str:

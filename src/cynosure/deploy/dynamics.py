@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -29,6 +30,7 @@ from ase.md.verlet import VelocityVerlet
 
 from cynosure.deploy.calculator import Calculator
 from cynosure.deploy.trajectory import TrajectoryFile, frozen, trajectory_format
+from cynosure.deploy.uncertainty import OnUncertainty, UncertaintyWatch, check_watch
 from cynosure.deploy.velocities import degrees_of_freedom, maxwell_boltzmann
 from cynosure.potentials import Potential
 
@@ -62,6 +64,7 @@ class Sample:
         temperature: K, over the degrees of freedom that the ensemble leaves free.
         pressure: GPa, the atoms' motion counted; NaN where the cell has no volume.
         volume: Å³; zero where there is none.
+        uncertainty: eV/Å, the largest of a force (`Committee`); NaN for a model that is not an ensemble.
     """
 
     step: int
@@ -72,6 +75,7 @@ class Sample:
     temperature: float
     pressure: float
     volume: float
+    uncertainty: float = math.nan
 
     @property
     def total_per_atom(self) -> float:
@@ -90,6 +94,9 @@ class MDResult:
         times: [T] ps, every step.
         totals: [T] eV/atom, potential and kinetic energy at every step.
         interrupted: whether it was stopped (Ctrl-C) before its last step.
+        verdict: why it ended by itself before its last step, in words; empty if it did not.
+        uncertain_steps: at how many steps a force was more uncertain than allowed.
+        uncertain: the file of such frames, if any were saved.
         trajectory: the file of frames, if one was written.
         plot: the picture of energy and temperature, if one was made.
     """
@@ -100,6 +107,9 @@ class MDResult:
     times: list[float] = field(default_factory=list)
     totals: list[float] = field(default_factory=list)
     interrupted: bool = False
+    verdict: str = ""
+    uncertain_steps: int = 0
+    uncertain: Path | None = None
     trajectory: Path | None = None
     plot: Path | None = None
 
@@ -118,6 +128,10 @@ class MDResult:
         """Drift of the energy where it should be constant, otherwise the means over the second half."""
         span = f"{self.times[-1]:.3g} ps" if self.times else "nothing"
         lines = [f"Stopped early, after {span}."] if self.interrupted else []
+        if self.verdict:
+            lines.append(f"{self.verdict}. That frame is the last.")
+        elif self.uncertain_steps:
+            lines.append(f"A force was more uncertain than allowed at {self.uncertain_steps} steps.")
         if self.ensemble == "nve" and self.times:
             lines.append(
                 f"Drift of the total energy over {span}: {1000 * self.drift():+.3g} meV/atom "
@@ -150,6 +164,8 @@ def molecular_dynamics(
     device: str | None = None,
     dtype: torch.dtype | str | None = None,
     overwrite: bool = False,
+    max_uncertainty: float | None = None,
+    on_uncertainty: OnUncertainty = "stop",
     on_sample: Callable[[Sample], None] | None = None,
 ) -> MDResult:
     """Run molecular dynamics.
@@ -170,10 +186,14 @@ def molecular_dynamics(
         device: see `Calculator`.
         dtype: see `Calculator`.
         overwrite: whether the files of `out` may replace others.
+        max_uncertainty: eV/Å, the most that an ensemble's `forces_uncertainty` may be on any atom at any step; None
+            for no limit.
+        on_uncertainty: what to do beyond it. `stop` ends the run with that frame. `save` writes such frames to a file
+            beside `out` (`md.traj`: `md-uncertain.xyz`), no two of them nearer than `every` steps, and goes on.
         on_sample: called with each sample as it is taken.
 
     Returns:
-        the last frame and the samples. After Ctrl-C, what there was until then.
+        the last frame and the samples. After Ctrl-C, or a force that is too uncertain, what there was until then.
 
     Raises:
         ValueError: for settings that make no sense together, naming them.
@@ -189,6 +209,7 @@ def molecular_dynamics(
     moving.calc = calculator
     if ensemble == "nvt" and not moving.constraints and len(moving) > 1:
         moving.set_constraint(FixCom())
+    check_watch(calculator, max_uncertainty, on_uncertainty, has_file=out is not None)
     degrees = degrees_of_freedom(moving, momentum_conserved=ensemble == "nve")
     if temperature is not None:
         maxwell_boltzmann(moving, temperature, seed, degrees)
@@ -197,9 +218,17 @@ def molecular_dynamics(
     run.check()
     dynamics = _integrator(moving, ensemble, temperature, dt_fs, pressure, seed)
     if out is None:
-        return run.go(dynamics, steps, None)
-    with TrajectoryFile(out, overwrite=overwrite) as file:
-        result = run.go(dynamics, steps, file)
+        return run.go(dynamics, steps, None, UncertaintyWatch(calculator, max_uncertainty, None, every))
+    with ExitStack() as files:
+        saved = None
+        if on_uncertainty == "save":
+            beside = Path(out).with_name(f"{Path(out).stem}-uncertain.xyz")
+            saved = files.enter_context(TrajectoryFile(beside, overwrite=overwrite, keep_empty=False))
+        file = files.enter_context(TrajectoryFile(out, overwrite=overwrite))
+        watch = UncertaintyWatch(calculator, max_uncertainty, saved, every)
+        result = run.go(dynamics, steps, file, watch)
+    if saved is not None and saved.frames:
+        result.uncertain = saved.path
     from cynosure.deploy.plots import plot_dynamics  # matplotlib is slow to import
 
     result.trajectory = Path(out)
@@ -229,11 +258,15 @@ class _Run:
         self.degrees = degrees
         self.result = MDResult(ensemble, atoms)
 
-    def go(self, dynamics: MolecularDynamics, steps: int, file: TrajectoryFile | None) -> MDResult:
-        """Run `steps` steps and return the result, also after Ctrl-C."""
+    def go(
+        self, dynamics: MolecularDynamics, steps: int, file: TrajectoryFile | None, watch: UncertaintyWatch
+    ) -> MDResult:
+        """Run `steps` steps, or until the watch gives its verdict, and return the result, also after Ctrl-C."""
         try:
             for _ in dynamics.irun(steps):
-                self.observe(dynamics, file, last=dynamics.nsteps == steps)
+                self.observe(dynamics, file, watch, last=dynamics.nsteps == steps)
+                if watch.verdict:
+                    break
         except KeyboardInterrupt:
             self.result.interrupted = True
         except UnstableDynamics:
@@ -242,21 +275,29 @@ class _Run:
             # The step led to a structure that cannot even be evaluated.
             raise UnstableDynamics(f"after step {dynamics.nsteps}: {error}; {_ADVICE}") from error
         self.result.atoms = frozen(self.atoms, constraints=self.constraints)
+        self.result.verdict, self.result.uncertain_steps = watch.verdict, watch.steps
         return self.result
 
-    def observe(self, dynamics: MolecularDynamics, file: TrajectoryFile | None, last: bool) -> None:
+    def observe(
+        self, dynamics: MolecularDynamics, file: TrajectoryFile | None, watch: UncertaintyWatch, last: bool
+    ) -> None:
         """Look at the step that was just made."""
         step, time = dynamics.nsteps, dynamics.get_time() / (1000 * units.fs)
         potential = self.check(step)
         kinetic = float(self.atoms.get_kinetic_energy())
         self.result.times.append(time)
         self.result.totals.append((potential + kinetic) / len(self.atoms))
-        if step % self.every and not last:
+
+        def frame() -> Atoms:
+            return frozen(self.atoms, {"step": step, "time_ps": time}, self.constraints)
+
+        watch.look(self.atoms, step, frame)
+        if step % self.every and not last and not watch.verdict:
             return
-        sample = self._sample(step, time, potential, kinetic)
+        sample = self._sample(step, time, potential, kinetic, watch.largest())
         self.result.samples.append(sample)
         if file is not None:
-            file.write(frozen(self.atoms, {"step": step, "time_ps": time}, self.constraints))
+            file.write(frame())
         if self.on_sample is not None:
             self.on_sample(sample)
 
@@ -284,14 +325,17 @@ class _Run:
             raise UnstableDynamics(f"at step {step} the temperature is {temperature:.1e} K; {advice}")
         return potential
 
-    def _sample(self, step: int, time: float, potential: float, kinetic: float) -> Sample:
+    def _sample(self, step: int, time: float, potential: float, kinetic: float, uncertainty: float) -> Sample:
         volume = abs(self.atoms.cell.volume)
         pressure = math.nan
         if volume > 0:
             stress = self.atoms.get_stress(voigt=False, apply_constraint=False)
             pressure = (2 * kinetic / (3 * volume) - np.trace(stress) / 3) / units.GPa
         temperature = self.temperature(kinetic)
-        return Sample(step, time, potential, kinetic, len(self.atoms), temperature, float(pressure), volume)
+        atoms = len(self.atoms)
+        return Sample(
+            step, time, potential, kinetic, atoms, temperature, float(pressure), volume, uncertainty
+        )
 
     def temperature(self, kinetic: float) -> float:
         """K, from the kinetic energy in eV."""

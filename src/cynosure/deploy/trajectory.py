@@ -39,6 +39,7 @@ class TrajectoryFile:
     Args:
         path: the file, its format named by its extension (`.traj`, `.xyz`, `.extxyz`).
         overwrite: whether a file that is there already may be replaced.
+        keep_empty: whether the file stays when it is closed without a frame.
 
     Attributes:
         frames: how many frames have been written.
@@ -49,8 +50,9 @@ class TrajectoryFile:
         FileNotFoundError: if its folder is not there.
     """
 
-    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, *, overwrite: bool = False, keep_empty: bool = True) -> None:
         self.path = Path(path)
+        self._keep_empty = keep_empty
         self.frames = 0
         self._format = trajectory_format(path)
         if not self.path.parent.is_dir():
@@ -86,6 +88,8 @@ class TrajectoryFile:
             if file is not None:
                 file.close()
         self._binary = self._text = None
+        if not (self.frames or self._keep_empty):
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> TrajectoryFile:
         return self
@@ -103,7 +107,8 @@ def frozen(
 ) -> Atoms:
     """A copy of `atoms` that carries the results of its calculator, as they stand, in place of it.
 
-    Nothing is computed: results of another structure than this are left out.
+    Nothing is computed: results of another structure than this are left out. ASE's own results know no uncertainties:
+    that of the energy is kept in `info`, those of the forces in `arrays`.
 
     Args:
         atoms: the structure, with its velocities; it is not changed.
@@ -119,4 +124,8 @@ def frozen(
         names = ("energy", "free_energy", "forces", "stress")
         kept = {name: calculator.results[name] for name in names if name in calculator.results}
         copy.calc = SinglePointCalculator(copy, **kept)
+        if "energy_uncertainty" in calculator.results:
+            copy.info["energy_uncertainty"] = calculator.results["energy_uncertainty"]
+        if "forces_uncertainty" in calculator.results:
+            copy.set_array("forces_uncertainty", calculator.results["forces_uncertainty"])
     return copy

@@ -1,6 +1,14 @@
 """Interatomic potentials: networks that give energies, and everything that follows from an energy."""
 
-from cynosure.potentials.base import OUTPUTS, Calibration, Potential, PotentialConfig
+from cynosure.potentials.base import (
+    OUTPUTS,
+    UNCERTAINTIES,
+    Calibration,
+    Potential,
+    PotentialConfig,
+    UncertaintyFactors,
+)
+from cynosure.potentials.committee import Committee, members_of
 from cynosure.potentials.config import Config, parse
 from cynosure.potentials.evaluator import Evaluator
 from cynosure.potentials.mace import MACE, MACEConfig
@@ -13,7 +21,9 @@ __all__ = [
     "MACE",
     "MODELS",
     "OUTPUTS",
+    "UNCERTAINTIES",
     "Calibration",
+    "Committee",
     "Config",
     "Evaluator",
     "MACEConfig",
@@ -22,8 +32,10 @@ __all__ = [
     "Potential",
     "PotentialConfig",
     "Trainable",
+    "UncertaintyFactors",
     "build",
     "load",
+    "members_of",
     "parse",
     "read_header",
     "resolve",

@@ -6,10 +6,10 @@ A model writes one method, `atomic_energies`; the physics around it lives here o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from ase.data import chemical_symbols
@@ -24,6 +24,8 @@ from cynosure.potentials.config import Config
 from cynosure.potentials.zbl import zbl_energies
 
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
+# What an ensemble gives besides (`Committee`), and the output that each is about.
+UNCERTAINTIES = {"energy_uncertainty": "energy", "forces_uncertainty": "forces"}
 
 
 class PotentialConfig(Config):
@@ -33,11 +35,25 @@ class PotentialConfig(Config):
         model: the architecture's name in the registry.
         cutoff: Å; atoms farther apart do not see each other directly.
         zbl: add the short-range repulsion of `zbl_energies`.
+        members: networks of this architecture; more than one are an ensemble (`Committee`).
     """
 
     model: str
     cutoff: float = Field(default=5.0, gt=0, le=100)
     zbl: bool = False
+    members: int = Field(default=1, ge=1, le=100)
+
+
+class UncertaintyFactors(Config):
+    """By what the spread of an ensemble's members is multiplied to give its uncertainty; both 1 before calibration.
+
+    Attributes:
+        energy: for the energy.
+        forces: for the forces.
+    """
+
+    energy: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    forces: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class Calibration(Config):
@@ -52,6 +68,7 @@ class Calibration(Config):
         scale: eV per unit of network output.
         shift: eV, added to each atom; with energies of lone atoms it is switched on by the neighbours.
         avg_neighbours: mean number of edges per atom in the training data.
+        uncertainty: of an ensemble, the factors that make its spread the size of its errors.
     """
 
     species: tuple[int, ...] = Field(min_length=1)
@@ -60,6 +77,7 @@ class Calibration(Config):
     scale: tuple[float, ...]
     shift: tuple[float, ...]
     avg_neighbours: float = Field(default=1.0, gt=0)
+    uncertainty: UncertaintyFactors = UncertaintyFactors()
 
     @model_validator(mode="after")
     def _consistent(self) -> Calibration:
@@ -90,7 +108,12 @@ class Potential(nn.Module, ABC):
     Args:
         config: the architecture.
         calibration: species, E0s, scale and shift.
+
+    Attributes:
+        uncertainties: those of `UNCERTAINTIES` that are among its outputs.
     """
+
+    uncertainties: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, config: PotentialConfig, calibration: Calibration) -> None:
         super().__init__()
@@ -197,20 +220,18 @@ class Potential(nn.Module, ABC):
 
         Args:
             graph: a batch of structures, built with this model's cutoff.
-            outputs: any of `energy`, `energies`, `forces`, `stress`, `virials`.
+            outputs: any of `energy`, `energies`, `forces`, `stress`, `virials`, and of `uncertainties`.
             differentiable: keep the graph of operations, to train on the outputs.
 
         Returns:
             The outputs asked for: `energy` [S] eV and `energies` [N] eV in float64; `forces` [N, 3] eV/Å,
             `stress` [S, 3, 3] eV/Å³ (NaN where the cell has no volume) and `virials` [N, 3, 3] eV in the
-            model's dtype.
+            model's dtype. (Those of `uncertainties`: see `Committee`.)
 
         Raises:
-            ValueError: an output that does not exist, or an element that the model does not know.
+            ValueError: an output that the model does not have, or an element that it does not know.
         """
-        wanted = set(outputs)
-        if unknown := wanted.difference(OUTPUTS):
-            raise ValueError(f"no output '{min(unknown)}'; the outputs are {', '.join(OUTPUTS)}")
+        wanted = self.require_outputs(outputs)
         derived = bool(wanted & derivatives.NAMES)
         with (
             torch.inference_mode(False),
@@ -227,6 +248,24 @@ class Potential(nn.Module, ABC):
             )
             results = derivatives.outputs(graph, energies, vectors, gradient, wanted)
         return {name: value if differentiable else value.detach() for name, value in results.items()}
+
+    def require_outputs(self, outputs: Iterable[str]) -> set[str]:
+        """The outputs as a set.
+
+        Raises:
+            ValueError: one that does not exist, or an uncertainty of a model that is not an ensemble.
+        """
+        wanted = set(outputs)
+        for name in sorted(wanted.difference(OUTPUTS, self.uncertainties)):
+            if name in UNCERTAINTIES:
+                raise ValueError(
+                    f"no output '{name}': a single model has no spread that could tell its uncertainty; train an "
+                    "ensemble (cynosure train DATA --ensemble 4)"
+                )
+            raise ValueError(
+                f"no output '{name}'; the outputs are {', '.join((*OUTPUTS, *self.uncertainties))}"
+            )
+        return wanted
 
     def save(self, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
         """Write the model file: see `cynosure.potentials.model_file`."""

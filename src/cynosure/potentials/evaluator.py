@@ -13,7 +13,8 @@ from cynosure.graph import AtomGraph, nearby_order
 from cynosure.kernels import CompiledProgram, NotLowered, core
 from cynosure.potentials import derivatives
 from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
-from cynosure.potentials.base import OUTPUTS, Potential
+from cynosure.potentials.base import Potential
+from cynosure.potentials.committee import Committee, members_of
 
 # From so many atoms on the features of neighbours no longer lie in the cache by themselves, whatever the order.
 _LARGE = 4_000
@@ -42,6 +43,8 @@ class Evaluator:
 
     Weights that change in place, by training or `load_state_dict`, are noticed and taken over at the next call.
 
+    Each member of an ensemble has a program of its own; all of them run on one graph.
+
     Args:
         model: the potential; it is not changed.
 
@@ -53,6 +56,8 @@ class Evaluator:
     def __init__(self, model: Potential) -> None:
         self.model = model
         self.why_not: str | None = None
+        members = members_of(model) if isinstance(model, Committee) else []
+        self._members = [Evaluator(member) for member in members]
         self._program: CompiledProgram | None = None
         # (A tensor made in inference mode never changes, and counts no versions.)
         self._tensors = [t for t in (*model.parameters(), *model.buffers()) if not t.is_inference()]
@@ -62,25 +67,25 @@ class Evaluator:
     @property
     def engine(self) -> str:
         """`core` or `autograd`: what evaluates the network."""
-        self._prepare()
-        return "autograd" if self._program is None else "core"
+        return "core" if self.programs else "autograd"
 
     @property
     def instruction_set(self) -> str | None:
         """What the core computes with (`avx512`, `avx2`, `portable`), None where autograd serves."""
-        return None if self.program is None else core.isa()
+        return core.isa() if self.programs else None
 
     @property
-    def program(self) -> CompiledProgram | None:
-        """The network in the core, None where autograd serves."""
+    def programs(self) -> tuple[CompiledProgram, ...]:
+        """The network in the core, that of each member of an ensemble; none where autograd serves."""
         self._prepare()
-        return self._program
+        networks = [network._program for network in self._members or [self]]
+        return tuple(program for program in networks if program is not None)
 
     def evaluate(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
         """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
-        wanted = set(outputs)
-        if unknown := wanted.difference(OUTPUTS):
-            raise ValueError(f"no output '{min(unknown)}'; the outputs are {', '.join(OUTPUTS)}")
+        wanted = self.model.require_outputs(outputs)
+        if isinstance(self.model, Committee):
+            return self.model.combine(wanted, [network.evaluate for network in self._members], graph)
         self._prepare()
         program = self._program
         if program is None or graph.positions.device.type != "cpu":
@@ -162,6 +167,11 @@ class Evaluator:
 
     def _prepare(self) -> None:
         """Bring the network into the core, at first and whenever its weights have changed."""
+        if self._members:
+            for network in self._members:
+                network._prepare()
+            self.why_not = self._members[0].why_not
+            return
         first = next(self.model.parameters())
         versions = sum(tensor._version for tensor in self._tensors)
         state = (versions, first.dtype, first.device, first.data_ptr())

@@ -143,14 +143,15 @@ def check_probe(model: Potential, probe: Mapping[str, Any], path: str | Path) ->
     Raises:
         ValueError: names the output, its deviation and its tolerance.
     """
+    outputs = (*_PROBE_OUTPUTS, *model.uncertainties)
     try:
         graph = _probe_graph(model, probe).to(model.device)
         tolerance = probe["tolerance"][str(model.dtype).removeprefix("torch.")]
-        expected = {name: np.asarray(probe[name], dtype=np.float64) for name in _PROBE_OUTPUTS}
+        expected = {name: np.asarray(probe[name], dtype=np.float64) for name in outputs}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the probe in '{path}' is damaged: {error!r}") from None
-    got = model(graph, _PROBE_OUTPUTS)
-    for name in _PROBE_OUTPUTS:
+    got = model(graph, outputs)
+    for name in outputs:
         value = got[name].detach().cpu().to(torch.float64).numpy()
         if value.shape != expected[name].shape:
             raise ValueError(f"the probe in '{path}' is damaged: '{name}' has shape {expected[name].shape}")
@@ -231,9 +232,10 @@ def _write_probe(model: Potential) -> dict[str, Any]:
         "cell": np.asarray(atoms.cell).tolist(),
     }
     graph = _probe_graph(model, probe)
-    reference = {name: value.numpy() for name, value in exact(graph, _PROBE_OUTPUTS).items()}
+    outputs = (*_PROBE_OUTPUTS, *model.uncertainties)
+    reference = {name: value.numpy() for name, value in exact(graph, outputs).items()}
     single = deepcopy(exact).to(torch.float32)
-    rounded = {name: value.numpy() for name, value in single(graph, _PROBE_OUTPUTS).items()}
+    rounded = {name: value.numpy() for name, value in single(graph, outputs).items()}
     tolerance: dict[str, dict[str, float]] = {"float64": {}, "float32": {}}
     for name, value in reference.items():
         size = float(np.abs(value).max()) + float(np.abs(exact._per_species.numpy()[1]).max())

@@ -10,6 +10,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from cynosure.graph import AtomGraph
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
+from cynosure.potentials.committee import Committee
 from cynosure.potentials.config import parse
 from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.nequip import NequIP, NequIPConfig
@@ -55,6 +56,8 @@ def build(
 ) -> Potential:
     """Build a potential with fresh weights.
 
+    Member n of an ensemble is the model that a single one with the seed `seed` + n would be.
+
     Args:
         config: settings of the architecture, such as `{"model": "nequip", "layers": 4, "channels": 64}`.
         species: elements the model is to know, as symbols or atomic numbers.
@@ -88,17 +91,30 @@ def build(
             "avg_neighbours": avg_neighbours,
         },
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = assemble(resolved, calibration).to(dtype)
-    if example is not None:
-        model.normalise(example)
-    return model
+    members = []
+    for number in range(resolved.members):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + number)
+            member = _member(resolved, calibration).to(dtype)
+        if example is not None:
+            member.normalise(example)
+        members.append(member)
+    return _together(resolved, calibration, members)
 
 
 def assemble(config: PotentialConfig, calibration: Calibration) -> Potential:
     """The module for settings that are already validated."""
-    return MODELS[config.model].potential(config, calibration)
+    return _together(config, calibration, [_member(config, calibration) for _ in range(config.members)])
+
+
+def _member(config: PotentialConfig, calibration: Calibration) -> Potential:
+    """One network."""
+    return MODELS[config.model].potential(config.model_copy(update={"members": 1}), calibration)
+
+
+def _together(config: PotentialConfig, calibration: Calibration, members: Sequence[Potential]) -> Potential:
+    """The ensemble of these members, or the one that there is."""
+    return members[0] if len(members) == 1 else Committee(config, calibration, members)
 
 
 def _number(element: str | int) -> int:

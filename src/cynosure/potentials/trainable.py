@@ -12,7 +12,7 @@ from cynosure.graph import AtomGraph
 from cynosure.kernels import NotLowered, TrainingProgram
 from cynosure.potentials import derivatives
 from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
-from cynosure.potentials.base import OUTPUTS, Potential
+from cynosure.potentials.base import Potential
 
 
 class Trainable:
@@ -71,9 +71,7 @@ class Trainable:
 
     def __call__(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
         """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
-        wanted = set(outputs)
-        if unknown := wanted.difference(OUTPUTS):
-            raise ValueError(f"no output '{min(unknown)}'; the outputs are {', '.join(OUTPUTS)}")
+        wanted = self.model.require_outputs(outputs)
         self._prepare()
         if self._program is None:
             return self.model(graph, wanted, differentiable=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cynosure.potentials import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "cynosure_checkpoint"
 
 
@@ -35,6 +35,7 @@ class RunState:
         validated_at: the step at which the last validation took place, -1 before the first.
         best_score: the lowest validation loss so far, None before the first validation.
         best_step: the step it was reached at.
+        best_uncertainty: the factors of an ensemble's uncertainties, from that validation.
         validations: how many there were.
         without_gain: validations since the best.
         log_bytes: length of the metrics file that belongs to this state.
@@ -50,6 +51,7 @@ class RunState:
     validated_at: int = -1
     best_score: float | None = None
     best_step: int = 0
+    best_uncertainty: dict[str, float] = field(default_factory=dict)
     validations: int = 0
     without_gain: int = 0
     log_bytes: int = 0
@@ -64,8 +66,8 @@ class Checkpoint:
     Attributes:
         state: where the run stands.
         setup: plain values that the run was set up with: settings, calibration, data.
-        tensors: name to tensor, with the prefixes `model/`, `average/`, `best/`, `addition/`,
-            `optimiser/<moment>/`.
+        tensors: name to tensor, with the prefixes `model/`, `average/`, `best/`, `addition/`, `optimiser/<moment>/`; of
+            an ensemble, the last two are there for each member, with `members.<n>/` before them.
     """
 
     state: RunState

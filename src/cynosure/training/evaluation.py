@@ -15,9 +15,10 @@ from torch import Tensor
 
 from cynosure.data import Frames, GraphDataset, epoch_batches
 from cynosure.graph import AtomGraph, batch
-from cynosure.potentials import Evaluator, Potential
+from cynosure.potentials import UNCERTAINTIES, Evaluator, Potential
 from cynosure.training.metrics import ErrorSums, Metrics
 from cynosure.training.targets import LABELS, Target, targets_of
+from cynosure.training.uncertain_errors import UncertainErrors
 
 # Forces of a large model take some 50 kB an edge; more than this many edges gain no speed on any device.
 DEFAULT_MAX_EDGES = 8192
@@ -33,7 +34,8 @@ class Predicted:
         indices: [S] which frames of the data set.
         graph: the batch, on the CPU.
         targets: its labels, on the model's device.
-        outputs: the model's outputs for the labels that are there, on the model's device.
+        outputs: the model's outputs for the labels that are there, and their uncertainties if it is an ensemble, on the
+            model's device.
     """
 
     indices: NDArray[np.int64]
@@ -91,7 +93,8 @@ def predictions(
             return
         graph = batch([dataset[index] for index in indices])
         targets = {name: target.to(model.device) for name, target in targets_of(graph).items()}
-        outputs = call(graph.to(model.device), tuple(targets)) if targets else {}
+        wanted = [*targets, *(name for name, label in model.uncertainties.items() if label in targets)]
+        outputs = call(graph.to(model.device), wanted) if targets else {}
         for name, target in targets.items():
             if not bool(torch.isfinite(target.predicted(outputs[name])).all()):
                 raise ValueError(
@@ -159,6 +162,7 @@ class _MetricsSums:
         self._errors: dict[str, ErrorSums] = defaultdict(ErrorSums)
         self._elements: dict[int, ErrorSums] = defaultdict(ErrorSums)
         self._groups: dict[str, dict[str, ErrorSums]] = defaultdict(lambda: defaultdict(ErrorSums))
+        self._uncertain: dict[str, list[UncertainErrors]] = defaultdict(list)
 
     def add(self, predicted: Predicted) -> None:
         self._structures += predicted.graph.num_structures
@@ -178,6 +182,14 @@ class _MetricsSums:
             if name == "energy":
                 per_atom = target.residual(predicted.outputs[name], per_atom=True).cpu().numpy()
                 self._add("energy_per_atom", per_atom, codes)
+        for name, label in UNCERTAINTIES.items():
+            if name in predicted.outputs:
+                kind = "energy_per_atom" if label == "energy" else label
+                self._uncertain[kind].append(
+                    _uncertain_errors(
+                        predicted.targets[label], predicted.outputs[label], predicted.outputs[name]
+                    )
+                )
 
     def _add(self, name: str, residual: NDArray[np.float64], codes: NDArray[np.int64]) -> None:
         self._errors[name].add(residual)
@@ -197,7 +209,17 @@ class _MetricsSums:
                 group or "(no group)": {name: sums[name].stats() for name in order if name in sums}
                 for group, sums in sorted(self._groups.items())
             },
+            uncertainty={name: UncertainErrors.joined(parts) for name, parts in self._uncertain.items()},
         )
+
+
+def _uncertain_errors(target: Target, prediction: Tensor, uncertainty: Tensor) -> UncertainErrors:
+    """Errors of energies per atom, or of force components, beside their uncertainties."""
+    errors, expected = target.residual(prediction, per_atom=True), target.predicted(uncertainty)
+    if target.per_atom is not None:
+        expected = expected * target.per_atom
+    expected = expected.view(-1, *[1] * (errors.ndim - 1)).expand_as(errors)
+    return UncertainErrors(errors.cpu().numpy().ravel(), expected.cpu().numpy().ravel())
 
 
 def _culprit(

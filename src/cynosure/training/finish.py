@@ -187,7 +187,12 @@ def _architecture(config: TrainConfig) -> str:
     model = config.model
     known = [f"{model[key]} {key}" for key in ("layers", "channels") if isinstance(model.get(key), int)]
     known += [f"l ≤ {model['l_max']}"] if "l_max" in model else []
-    return f"A {model['model']} model ({', '.join([*known, 'cutoff {} Å'.format(model['cutoff'])])})"
+    what = (
+        f"A {model['model']} model"
+        if model["members"] == 1
+        else f"An ensemble of {model['members']} {model['model']} models"
+    )
+    return f"{what} ({', '.join([*known, 'cutoff {} Å'.format(model['cutoff'])])})"
 
 
 def _versions(trainer: Trainer) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,21 @@ from torch import Tensor
 
 from cynosure.data import GraphDataset, epoch_batches
 from cynosure.graph import AtomGraph, batch
-from cynosure.potentials import Potential, Trainable
+from cynosure.potentials import Potential, UncertaintyFactors
 from cynosure.training.checkpoint import Checkpoint, RunState, save_checkpoint
 from cynosure.training.config import TrainConfig
 from cynosure.training.display import Display
 from cynosure.training.ema import Average
 from cynosure.training.evaluation import DEFAULT_MAX_EDGES, Predicted, evaluate
 from cynosure.training.interrupt import Interrupted, StopRequest
+from cynosure.training.learner import Learner
 from cynosure.training.loss import Loss, Term
 from cynosure.training.metrics import Metrics
 from cynosure.training.metrics_log import MetricsLog
-from cynosure.training.optimiser import Optimiser
 from cynosure.training.pace import Finish, Pace, Validate
 from cynosure.training.parity import ParitySample
 from cynosure.training.schedule import learning_rate_factor
 from cynosure.training.targets import Target, targets_of
-from cynosure.training.trained_weights import TrainedWeights
 
 # A validation is worth a checkpoint, but not every tenth of a second.
 _SHORTEST_CHECKPOINT_SECONDS = 5.0
@@ -45,9 +44,12 @@ class Diverged(ValueError):
 class Trainer:
     """One model in training.
 
+    The members of an ensemble see the same batches, as one graph. Each has its own loss and gradient, and moves as it
+    would alone; average, validation and choice of the best are of the ensemble.
+
     Args:
         model: with the weights to start from, on its device.
-        trained: which of them train.
+        learners: its members in training.
         config: resolved settings.
         scale: eV/Å, the scale of the loss.
         train, validation: graphs.
@@ -63,7 +65,7 @@ class Trainer:
     def __init__(
         self,
         model: Potential,
-        trained: TrainedWeights,
+        learners: Sequence[Learner],
         config: TrainConfig,
         *,
         scale: float,
@@ -78,7 +80,6 @@ class Trainer:
         previous: Checkpoint | None = None,
     ) -> None:
         self.model, self.config = model, config
-        self._outputs_of = Trainable(model)
         self.train, self.validation = train, validation
         self.average = Average(model, deepcopy(model), config.ema.decay)
         self.best: dict[str, Tensor] = {}
@@ -86,8 +87,7 @@ class Trainer:
         self.state = RunState() if previous is None else previous.state
         self.loss = Loss(config.loss, scale)
         self.base: Mapping[str, str] | None = setup["base"]
-        self._trained = trained
-        self._optimiser = Optimiser(trained.named, config.optimiser)
+        self._learners = learners
         if previous is not None:
             self._restore(previous)
         self._checkpoint_path = out / "checkpoint.safetensors"
@@ -144,8 +144,8 @@ class Trainer:
         tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"average/{name}": tensor for name, tensor in self.average.model.named_parameters()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
-        tensors |= {f"addition/{name}": tensor for name, tensor in self._trained.additions.items()}
-        tensors |= {f"optimiser/{name}": tensor for name, tensor in self._optimiser.tensors().items()}
+        for learner in self._learners:
+            tensors |= learner.tensors()
         save_checkpoint(self._checkpoint_path, Checkpoint(self.state, self._setup, tensors))
         self._saved = time.monotonic()
 
@@ -157,8 +157,10 @@ class Trainer:
         return self.state.elapsed
 
     def best_model(self) -> Potential:
-        """The averaged model at its best validation, or as it is now if none has taken place."""
+        """The averaged model at its best validation, calibrated there, or as it is now if none has taken place."""
         model = self.average.model
+        factors = UncertaintyFactors(**self.state.best_uncertainty)
+        model.calibration = model.calibration.model_copy(update={"uncertainty": factors})
         if self.best:
             with torch.no_grad():
                 for name, parameter in model.named_parameters():
@@ -170,8 +172,8 @@ class Trainer:
         # The average starts as a copy for what is not a parameter and has no average of its own.
         self.average.model.load_state_dict({**previous.part("model"), **previous.part("average")})
         self.best = {name: tensor.to(self.model.device) for name, tensor in previous.part("best").items()}
-        self._trained.load(previous.part("addition"))
-        self._optimiser.load(previous.part("optimiser"))
+        for learner in self._learners:
+            learner.load(previous)
 
     def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
         budget = self.config.batch.max_edges
@@ -189,26 +191,23 @@ class Trainer:
         """One optimiser step.
 
         1. The learning rate follows from progress alone.
-        2. Predict, compare, differentiate; shorten a gradient that is too long.
-        3. Look at the numbers, once: if one of them is not finite, the weights stay as they are.
+        2. Each member predicts, compares, differentiates; a gradient that is too long is shortened.
+        3. Look at the numbers (means over the members), once: if one is not finite, the weights stay as they are.
         4. Move the weights, and the average after them.
         """
         began = time.monotonic()
         lr = self.config.optimiser.lr * learning_rate_factor(progress, self.config.schedule)
         graph, targets = self._load(indices)
-        self._optimiser.zero_grad()
-        terms = self.loss.terms(self._outputs_of(graph, self.loss.outputs), targets)
-        total = self.loss(terms)
-        # The parameters by name: the edge vectors are leaves too, and nothing needs a derivative to them here.
-        total.backward(inputs=self._trained.of_model)
-        self._trained.pass_gradients()
-        norm = self._optimiser.clip()
-        means = [term.total.detach() / term.count for term in terms.values()]
-        loss, gradient, *parts = torch.stack([total.detach(), norm.to(total.dtype), *means]).tolist()
+        numbers, terms = [], {}
+        for learner in self._learners:
+            total, terms, norm = learner.differentiate(graph, targets, self.loss)
+            means = [term.total.detach() / term.count for term in terms.values()]
+            numbers.append(torch.stack([total, norm.to(total.dtype), *means]))
+        loss, gradient, *parts = torch.stack(numbers).mean(dim=0).tolist()
         if not (math.isfinite(loss) and math.isfinite(gradient)):
             raise Diverged(self._divergence(loss))
-        self._optimiser.step(lr)
-        self._trained.put_into_model()
+        for learner in self._learners:
+            learner.move(lr)
         self.state.step += 1
         self.average.update(self.state.step)
         self._log.append(
@@ -246,6 +245,7 @@ class Trainer:
             self.best = {
                 name: tensor.detach().clone() for name, tensor in self.average.model.named_parameters()
             }
+            metrics, state.best_uncertainty = metrics.calibrated()
             self.best_validation = metrics, sample
         else:
             state.without_gain += 1

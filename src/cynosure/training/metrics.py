@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cynosure.training.uncertain_errors import UncertainErrors
 
 # Quantity -> (unit of the table, factor from eV and Å to it).
 TABLE_UNITS: dict[str, tuple[str, float]] = {
@@ -63,15 +65,26 @@ class Metrics:
             nine components) to its errors; a quantity without labels is absent.
         forces_by_element: symbol to the errors of the force components on its atoms.
         by_group: name of a group of structures to its `errors`; empty where the frames name no groups.
+        uncertainty: of an ensemble, `energy_per_atom` (eV) and `forces` (eV/Å, by component) to their errors and
+            uncertainties.
     """
 
     n_structures: int
     errors: Mapping[str, ErrorStats]
     forces_by_element: Mapping[str, ErrorStats] = field(default_factory=dict)
     by_group: Mapping[str, Mapping[str, ErrorStats]] = field(default_factory=dict)
+    uncertainty: Mapping[str, UncertainErrors] = field(default_factory=dict)
+
+    def calibrated(self) -> tuple[Metrics, dict[str, float]]:
+        """The metrics of the ensemble with uncertainties of the right size for these errors, and the factors to that:
+        `energy` and `forces`, as of `UncertaintyFactors`, as far as there are labels."""
+        factors = {name: errors.factor() for name, errors in self.uncertainty.items()}
+        scaled = {name: errors.scaled(factors[name]) for name, errors in self.uncertainty.items()}
+        by_label = {name.removesuffix("_per_atom"): factor for name, factor in factors.items()}
+        return replace(self, uncertainty=scaled), by_label
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values in eV and Å: `n_structures`, each quantity, `forces_by_element`, `by_group`."""
+        """Plain values in eV and Å: `n_structures`, each quantity, `forces_by_element`, `by_group`, `uncertainty`."""
         result: dict[str, Any] = {"n_structures": self.n_structures}
         result.update({name: stats.to_json() for name, stats in self.errors.items()})
         if self.forces_by_element:
@@ -81,6 +94,8 @@ class Metrics:
                 group: {name: stats.to_json() for name, stats in errors.items()}
                 for group, errors in self.by_group.items()
             }
+        if self.uncertainty:
+            result["uncertainty"] = {name: errors.to_json() for name, errors in self.uncertainty.items()}
         return result
 
     def rows(self) -> list[tuple[str, str, ErrorStats]]:
@@ -96,22 +111,54 @@ class Metrics:
                     rows.append((f"forces on {symbol}", unit, _scaled(stats, factor)))
         return rows
 
+    def uncertainty_rows(self) -> list[tuple[str, ...]]:
+        """The lines of the table of uncertainties, its head first; none without uncertainties."""
+        if not self.uncertainty:
+            return []
+        rows: list[tuple[str, ...]] = [
+            ("uncertainty", "", "predicted", "RMSE", "ratio", "within 1σ", "within 2σ", "numbers")
+        ]
+        for name, errors in self.uncertainty.items():
+            unit, factor = TABLE_UNITS[name]
+            rows.append(
+                (
+                    name.removesuffix("_per_atom"),
+                    unit,
+                    *(f"{factor * value:.4g}" for value in (errors.rms, errors.rmse)),
+                    f"{errors.ratio:.3g}",
+                    *(f"{100 * errors.within(multiple):.0f} %" for multiple in (1, 2)),
+                    str(len(errors.errors)),
+                )
+            )
+        return rows
+
     def table(self, title: str = "") -> str:
-        """The errors as aligned text: energy in meV/atom, forces in meV/Å (and by element), stress in GPa."""
+        """The errors as aligned text: energy in meV/atom, forces in meV/Å (and by element), stress in GPa.
+
+        For an ensemble there follows how large they were expected to be: root mean square of the uncertainties and of
+        the errors, their `ratio`, and how many errors are within one and two uncertainties (68 % and
+        95 % if they are normal).
+        """
         heading = title or f"{self.n_structures} structures"
         lines = [(heading, "", "MAE", "RMSE", "max", "numbers")]
         for what, unit, stats in self.rows():
             lines.append(
                 (what, unit, f"{stats.mae:.4g}", f"{stats.rmse:.4g}", f"{stats.max:.4g}", str(stats.n))
             )
-        widths = [max(len(line[column]) for line in lines) for column in range(6)]
-        return "\n".join(
-            "  ".join(
-                [text.ljust(width) for text, width in zip(line[:2], widths[:2], strict=True)]
-                + [text.rjust(width) for text, width in zip(line[2:], widths[2:], strict=True)]
-            )
-            for line in lines
+        tables = [_aligned(lines), _aligned(self.uncertainty_rows())]
+        return "\n\n".join(table for table in tables if table)
+
+
+def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as their longest text; the first two are flush left."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [text.ljust(width) for text, width in zip(line[:2], widths[:2], strict=True)]
+            + [text.rjust(width) for text, width in zip(line[2:], widths[2:], strict=True)]
         )
+        for line in lines
+    )
 
 
 def _scaled(stats: ErrorStats, factor: float) -> ErrorStats:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from cynosure.training.metrics import TABLE_UNITS, Metrics
+from cynosure.training.uncertain_errors import UncertainErrors
 
 # Legible on white and on near-black alike.
 COLOURS = ("#3b82f6", "#e8762d", "#16a37f", "#c04bd0")
@@ -114,6 +116,30 @@ def force_errors(metrics: Metrics) -> str:
         axes.set_xlim(0, 1.18 * max(values) or 1.0)
         _finish(axes, title, "force MAE (meV/Å)", "", legend=False)
         axes.grid(axis="y", visible=False)
+    return _svg(figure)
+
+
+def uncertainty(found: Mapping[str, UncertainErrors]) -> str:
+    """Error against predicted uncertainty, one panel a quantity, each point a bin of equally many errors."""
+    figure = Figure(figsize=(3.5 * len(found), 3.5), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(found)))
+    for axes, (name, errors), colour in zip(panels, found.items(), COLOURS, strict=False):
+        unit, factor = TABLE_UNITS[name]
+        predicted, rmse = (factor * values for values in errors.bins())
+        shown = (predicted > 0) & (rmse > 0)  # of the others there is no logarithm
+        axes.set(xscale="log", yscale="log", aspect="equal")
+        if shown.any():
+            axes.plot(predicted[shown], rmse[shown], color=colour, lw=1.2, marker="o", ms=5)
+            both = np.concatenate([predicted[shown], rmse[shown]])
+            limits = (both.min() / 1.6, both.max() * 1.6)
+            axes.plot(limits, limits, color=_INK, lw=0.8, alpha=0.6)
+            axes.set(xlim=limits, ylim=limits)
+        for axis in (axes.xaxis, axes.yaxis):  # the range is rarely a decade
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
+        title = {"energy_per_atom": "Energy per atom", "forces": "Force components"}[name]
+        _finish(axes, title, f"uncertainty ({unit})", f"RMSE ({unit})", legend=False)
     return _svg(figure)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cynosure.training.config import TrainConfig, flatten
 from cynosure.training.display import Display
 from cynosure.training.finish import TrainResult, keep_best, kept_after_stop, wrap_up
 from cynosure.training.interrupt import Interrupted, StopRequest
+from cynosure.training.learner import Learner
 from cynosure.training.loop import Diverged, Trainer
 from cynosure.training.metrics_log import parse_log
 from cynosure.training.pace import ByClock, ByEpochs, ByLog, Pace
@@ -31,7 +32,6 @@ from cynosure.training.setup import (
     resolve_sizes,
     training_sample,
 )
-from cynosure.training.trained_weights import TrainedWeights
 
 CHECKPOINT_SECONDS = 30.0
 # Drawing and writing the report, and leaving Python, on a slow core.
@@ -100,13 +100,13 @@ def train(
         model = calibrated.build(config, base)
     setup["calibration"] = asdict(calibrated)
     model = model.to(config.device)
-    trained = TrainedWeights(model, config.finetune.train, config.finetune.rank, config.seed)
-    _announce(config, data, trained, display)
+    learners = Learner.of(model, config)
+    _announce(config, data, learners, display)
     _write_settings(folder, config, log)
     with StopRequest() as stop:
         trainer = Trainer(
             model,
-            trained,
+            learners,
             config,
             scale=calibrated.scale,
             train=train_set,
@@ -208,10 +208,13 @@ def _checksum(base: Mapping[str, str] | None) -> str | None:
     return None if base is None else base["sha256"]
 
 
-def _announce(config: TrainConfig, data: Data, trained: TrainedWeights, display: Display) -> None:
+def _announce(config: TrainConfig, data: Data, learners: Sequence[Learner], display: Display) -> None:
     for note in data.notes:
         display.say(f"Note: {note}")
     base = config.finetune.base
+    trained = f"{learners[0].trained}"
+    if len(learners) > 1:
+        trained = f"in each of {len(learners)} members {trained}"
     display.say(
         f"Training on {len(data.train)} frames, validating on {len(data.validation)}"
         f"{'' if base is None else f', from the weights of {base}'}; {trained}. Settings:"
