@@ -1,4 +1,4 @@
-"""`cynosure train` with an optimiser that the package does not have: `python -m benchmarks.other_optimisers NAME ARGS…`.
+"""`cynosure train` with optimisers that the package does not have: `python -m benchmarks.other_optimisers NAME ARGS…`.
 
     soap            Vyas et al. 2024, of pytorch-optimizer: Adam in the eigenbasis of Shampoo's preconditioners
     schedule-free   Defazio et al. 2024, of schedulefree: Adam with averaging in place of a schedule

@@ -19,7 +19,7 @@ ARROWS = {
     "graph": set(),
     "data": {"graph"},
     "potentials": {"o3", "kernels", "nn", "graph"},
-    "training": {"o3", "nn", "graph", "data", "potentials"},
+    "training": {"o3", "kernels", "nn", "graph", "data", "potentials"},
     "deploy": {"o3", "nn", "graph", "data", "potentials"},
     "analysis": {"o3", "nn", "graph", "data", "potentials", "deploy"},
     "lab": {"o3", "nn", "graph", "data", "potentials", "training", "deploy", "analysis"},
