@@ -27,7 +27,9 @@ class Soap(Optimiser):
     def _made(parameters: Sequence[nn.Parameter], config: OptimiserConfig) -> list[torch.optim.Optimizer]:
         from pytorch_optimizer import SOAP
 
-        return [SOAP(parameters, lr=config.lr, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)]
+        return [
+            SOAP(parameters, lr=config.lr, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)
+        ]
 
     def tensors(self) -> dict[str, Tensor]:
         return {}

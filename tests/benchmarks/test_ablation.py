@@ -37,9 +37,7 @@ def test_every_variant_is_made_of_settings_that_exist(ablation):
 
 
 def test_the_table_sets_a_variant_beside_the_default(ablation):
-    runs = [
-        ablation.Run(variant, "acac", seed, 4.0) for seed in (0, 1) for variant in ("default", "Adam")
-    ]
+    runs = [ablation.Run(variant, "acac", seed, 4.0) for seed in (0, 1) for variant in ("default", "Adam")]
     values = (0.02, 0.01, 0.03, 0.015)
     done = {run: ablation.Outcome(value, 0.001, 1000) for run, value in zip(runs, values, strict=True)}
     assert ablation.table(runs, done)[2:] == [

@@ -73,6 +73,21 @@ def test_the_numbers_are_those_of_the_calculator(model, tmp_path, evaluate):
     assert "GPa" in out
 
 
+def test_stress_components_in_a_wrong_order_are_noticed(model, tmp_path, evaluate):
+    frames = []
+    for seed in range(6):
+        atoms = labelled(seed)
+        atoms.calc = cynosure.Calculator(model)
+        stress = atoms.get_stress()
+        stress[[3, 4]] = stress[[4, 3]]
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, stress=stress)
+        frames.append(atoms)
+    write(tmp_path / "frames.xyz", frames)
+    code, out, _ = evaluate(model, tmp_path / "frames.xyz")
+    assert code == 0
+    assert "if what stands at yz xz xy is xz yz xy" in " ".join(out.split())
+
+
 def test_only_what_is_labelled_is_measured_and_columns_and_units_can_be_named(model, tmp_path, evaluate):
     atoms = labelled(0)
     atoms.calc = None

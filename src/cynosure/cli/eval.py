@@ -31,21 +31,25 @@ def eval(
     from cynosure.potentials import Evaluator, load, write_atomically
     from cynosure.training import display_for, evaluate
     from cynosure.training.setup import resolve_device
+    from cynosure.training.stress_order import StressOrder
 
     frames = read_frames(data, pairs(key), pairs(unit))
     print(frames.summary())
     potential = load(model, device=resolve_device(device))
-    display = display_for()
+    display, order = display_for(), StressOrder(frames.groups)
     try:
         metrics = evaluate(
             potential,
             frames,
             engine=Evaluator(potential),
+            observers=[order],
             progress=lambda done, total: display.evaluating("evaluation", done, total),
         )
     finally:
         display.close()
     print("\n" + metrics.table())
+    for note in order.notes():
+        print(f"\nNote: {note}")
     if json_file is not None:
         write_atomically(json_file, (json.dumps(metrics.to_json(), indent=2) + "\n").encode())
         print(f"\nWritten: {json_file}")

@@ -14,13 +14,14 @@ from cynosure import __version__
 from cynosure.data import GraphDataset
 from cynosure.training.config import TrainConfig
 from cynosure.training.display import Display, duration
-from cynosure.training.evaluation import DEFAULT_MAX_EDGES, evaluate
+from cynosure.training.evaluation import DEFAULT_MAX_EDGES, Observer, evaluate
 from cynosure.training.interrupt import StopRequest
 from cynosure.training.loop import Trainer
 from cynosure.training.metrics import Metrics
 from cynosure.training.metrics_log import read_log
 from cynosure.training.parity import ParitySample
 from cynosure.training.setup import Data
+from cynosure.training.stress_order import StressOrder
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def wrap_up(
         stop.check()
         display.evaluating("evaluation", done, total)
 
-    def errors(dataset: GraphDataset, observers: Sequence[ParitySample] = ()) -> Metrics:
+    def errors(dataset: GraphDataset, observers: Sequence[Observer]) -> Metrics:
         return evaluate(
             trainer.average.model,
             dataset,
@@ -130,9 +131,13 @@ def wrap_up(
             held_out = errors(trainer.validation, [parity])
         else:
             held_out, parity = trainer.best_validation
-        seen = errors(sample)
+        order = StressOrder(sample.frames.groups)
+        seen = errors(sample, [order])
     finally:
         display.close()
+    notes = order.notes()
+    for note in notes:
+        display.say(f"Note: {note}")
     state = trainer.state
     result = TrainResult(
         out=folder,
@@ -146,7 +151,7 @@ def wrap_up(
         epochs=state.epoch,
         ended_by=state.ended_by,
     )
-    _write_report(result, trainer, data, parity)
+    _write_report(result, trainer, (*data.notes, *notes), data, parity)
     trainer.read_clock()
     return replace(result, seconds=state.wall)
 
@@ -155,7 +160,9 @@ def _heading(what: str, evaluated: int, total: int) -> str:
     return f"{what} ({total})" if evaluated == total else f"{what} ({evaluated} of {total}, drawn at random)"
 
 
-def _write_report(result: TrainResult, trainer: Trainer, data: Data, parity: ParitySample) -> None:
+def _write_report(
+    result: TrainResult, trainer: Trainer, notes: Sequence[str], data: Data, parity: ParitySample
+) -> None:
     from cynosure.training.report import ReportContent, write_report  # matplotlib is slow to import
 
     config, state = trainer.config, trainer.state
@@ -165,7 +172,7 @@ def _write_report(result: TrainResult, trainer: Trainer, data: Data, parity: Par
         *([] if trainer.base is None else [f"It started from the weights of {trainer.base['name']}."]),
         f"Training came to {state.ended_by} after {state.step:,} steps ({state.epoch:,} epochs) and "
         f"{duration(state.elapsed)}. The best model is the one of step {state.best_step:,}.",
-        *data.notes,
+        *notes,
     ]
     assert result.report is not None
     write_report(
