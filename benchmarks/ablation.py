@@ -12,9 +12,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+
+from benchmarks import finished_runs
 
 # Name to what differs from the default, as for `cynosure train --set`.
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -94,7 +96,7 @@ def main() -> None:
     ]
     arguments.out.mkdir(parents=True, exist_ok=True)
     log = arguments.out / "results.jsonl"
-    done = read(log)
+    done = finished_runs.read(log, Run, Outcome)
     for number, run in enumerate(runs, start=1):
         if run not in done:
             print(
@@ -103,8 +105,7 @@ def main() -> None:
                 flush=True,
             )
             done[run] = train(run, data[run.data], arguments.out / "runs" / str(number))
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**asdict(run), **asdict(done[run])}) + "\n")
+            finished_runs.keep(log, run, done[run])
     print("\n".join(table(runs, done)))
 
 
@@ -125,17 +126,6 @@ def train(run: Run, frames: Path, folder: Path) -> Outcome:
     steps = max(line["step"] for line in lines if line["kind"] == "step")
     errors = best["errors"]
     return Outcome(errors["forces"]["rmse"], errors["energy_per_atom"]["rmse"], steps)
-
-
-def read(log: Path) -> dict[Run, Outcome]:
-    if not log.exists():
-        return {}
-    done = {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
-        outcome = Outcome(*(values.pop(name) for name in ("forces", "energy", "steps")))
-        done[Run(**values)] = outcome
-    return done
 
 
 def table(runs: Sequence[Run], done: Mapping[Run, Outcome]) -> list[str]:

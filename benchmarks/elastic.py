@@ -50,7 +50,7 @@ def main() -> None:
         if arguments.group in ("", frame.info.get("group", ""))
     ]
     calculator = cynosure.Calculator(arguments.model, dtype="float64")
-    reference = min(frames, key=lambda frame: frame.get_potential_energy() / len(frame))
+    reference = ground_state(frames)
     labels = [frame.get_stress(voigt=False) for frame in frames]
     model = [_stress(frame, calculator) for frame in frames]
     own, scale = equilibrium(reference, calculator)
@@ -60,6 +60,11 @@ def main() -> None:
         f"\nCell edge: labels' reference {length:.4f} Å, model without stress {length * scale:.4f} Å", end=" "
     )
     print(f"({100 * (scale - 1):+.2f} %). Polynomials of degree {arguments.degree}; clamped ions.")
+
+
+def ground_state(frames: Sequence[Atoms]) -> Atoms:
+    """The frame with the lowest energy per atom."""
+    return min(frames, key=lambda frame: frame.get_potential_energy() / len(frame))
 
 
 def strain(frame: Atoms, reference: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -89,7 +94,7 @@ def fit(frames: Sequence[Atoms], stresses: Sequence[NDArray[np.float64]], degree
     Raises:
         ValueError: a constant has fewer different strains than its polynomial has coefficients.
     """
-    reference = min(frames, key=lambda frame: frame.get_potential_energy() / len(frame))
+    reference = ground_state(frames)
     points: dict[str, list[tuple[float, float]]] = {name: [] for name in CONSTANTS}
     for frame, stress in zip(frames, stresses, strict=True):
         gradient, strains = strain(frame, reference)

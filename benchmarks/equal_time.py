@@ -20,13 +20,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
 import numpy as np
 from ase import Atoms
 
+from benchmarks import finished_runs
 from benchmarks.equal_time_errors import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +75,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     training, validation = write_split(arguments.data, arguments.val, arguments.seed, out)
     log = out / "results.jsonl"
-    done = read(log)
+    done = finished_runs.read(log, Run, Outcome)
     runs = []
     for side in sides(arguments.peers, arguments.mace, arguments.only):
         run = Run(side.name, arguments.data.name, arguments.minutes, arguments.seed, arguments.threads)
@@ -84,8 +85,7 @@ def main() -> None:
         print(f"{side.name}: {arguments.minutes:g} minutes", file=sys.stderr, flush=True)
         trainer = Trainer(side, training, validation, out / side.name, run)
         done[run] = trainer.outcome()
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**asdict(run), **asdict(done[run])}) + "\n")
+        finished_runs.keep(log, run, done[run])
     lines = table(runs, done)
     (out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
@@ -245,17 +245,6 @@ def _elements(frames: Path) -> list[str]:
         assert isinstance(frame, Atoms)
         symbols.update(frame.get_chemical_symbols())
     return sorted(symbols)
-
-
-def read(log: Path) -> dict[Run, Outcome]:
-    if not log.exists():
-        return {}
-    done = {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
-        run = Run(**{name: values.pop(name) for name in Run.__dataclass_fields__})
-        done[run] = Outcome(**values)
-    return done
 
 
 def table(runs: Sequence[Run], done: Mapping[Run, Outcome]) -> list[str]:

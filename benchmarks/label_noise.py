@@ -31,7 +31,7 @@ from ase.units import GPa
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
-from benchmarks.elastic import NO_STRAIN, piola_kirchhoff, strain
+from benchmarks.elastic import NO_STRAIN, ground_state, piola_kirchhoff, strain
 
 Array = NDArray[np.float64]
 # Places that the shear components may have been written to, by name: what stands where ASE has yz, xz, xy.
@@ -118,7 +118,7 @@ def main() -> None:
         )
     line = None
     if strained and arguments.thermal in named:
-        crystal = min(strained, key=lambda frame: frame.get_potential_energy() / len(frame))
+        crystal = ground_state(strained)
         line = offset(crystal, named[arguments.thermal])
     if line is not None:
         print(
@@ -202,7 +202,7 @@ def copies(frames: Sequence[Atoms]) -> Iterator[tuple[Atoms, Atoms]]:
 
 def strain_paths(frames: Sequence[Atoms]) -> dict[str, StrainPath]:
     """Check 4, for frames whose strain has one component; `normal` and `shear` ones apart."""
-    crystal = min(frames, key=lambda frame: frame.get_potential_energy() / len(frame))
+    crystal = ground_state(frames)
     points: dict[str, list[tuple[float, float, float]]] = {"normal": [], "shear": []}
     volume = crystal.get_volume() / len(crystal)
     for frame in frames:
@@ -271,17 +271,16 @@ def displacements(frame: Atoms, crystal: Atoms) -> Array | None:
 def against_model(groups: Mapping[str, Sequence[Atoms]], model: Path) -> list[str]:
     """Markdown: root mean square of shear stresses against a model's, GPa, in each order of the labels' components."""
     import cynosure
+    from cynosure.data import Frames
+    from cynosure.training import evaluate
+    from cynosure.training.stress_order import StressOrder
 
-    calculator = cynosure.Calculator(model)
+    potential = cynosure.load(model)
     lines = [f"| shear against the model, GPa | {' | '.join(ORDERS)} |", "|---" * (1 + len(ORDERS)) + "|"]
     for name, frames in groups.items():
-        differences: dict[str, list[Array]] = {order: [] for order in ORDERS}
-        for frame in frames:
-            copy = frame.copy()
-            copy.calc = calculator
-            for order, places in ORDERS.items():
-                differences[order].append((frame.get_stress()[places] - copy.get_stress())[3:] / GPa)
-        cells = [f"{_rms(values):.3f}" for values in differences.values()]
+        compared = StressOrder([name] * len(frames))
+        evaluate(potential, Frames.from_atoms(list(frames)), observers=[compared])
+        cells = [f"{rms / GPa:.3f}" for rms in compared.rms()[name]]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 

@@ -67,7 +67,8 @@ def test_a_run_is_kept_and_not_repeated(ablation, tmp_path):
     assert "1 of 1: default, water, seed 0" in printed[0].stderr
     assert printed[1].stderr == ""
     assert printed[0].stdout == printed[1].stdout
-    (outcome,) = ablation.read(tmp_path / "out" / "results.jsonl").values()
+    log = tmp_path / "out" / "results.jsonl"
+    (outcome,) = ablation.finished_runs.read(log, ablation.Run, ablation.Outcome).values()
     assert outcome.steps > 0
     assert outcome.forces > 0
     assert json.loads((tmp_path / "out" / "results.jsonl").read_text())["variant"] == "default"

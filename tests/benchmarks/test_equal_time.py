@@ -117,7 +117,8 @@ def test_cynosure_is_trained_and_measured(equal_time, water, tmp_path):
     command += ["--only", "cynosure", "--out", str(tmp_path / "out")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300)
-    (outcome,) = equal_time.read(tmp_path / "out" / "results.jsonl").values()
+    log = tmp_path / "out" / "results.jsonl"
+    (outcome,) = equal_time.finished_runs.read(log, equal_time.Run, equal_time.Outcome).values()
     assert outcome.forces_rmse >= outcome.forces_mae > 0
     assert 0 < outcome.seconds < 100
 

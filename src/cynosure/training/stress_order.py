@@ -19,7 +19,7 @@ _SHEARS = ("yz", "xz", "xy")
 _PLACES = ((1, 2), (0, 2), (0, 1))
 _ORDERS = tuple(itertools.permutations(range(3)))  # the first is the order as it should be
 _FEWEST_FRAMES = 5
-# How much closer another order must be. (Silicon's labels of mlearn, converted with two exchanged: 5 to 500 times.)
+# How much closer another order must be. (Silicon's labels with two exchanged, to a model that learned them: 5 times.)
 _CLOSER = 2.0
 
 
@@ -51,14 +51,22 @@ class StressOrder:
             self._squares[group] = self._squares.get(group, np.zeros(len(_ORDERS))) + squares
             self._frames[group] = self._frames.get(group, 0) + 1
 
+    def rms(self) -> dict[str, list[float]]:
+        """By group, eV/Å³: root mean square of label less prediction over the shear components, for each order of what
+        stands at yz xz xy: the right one first, then the other permutations as `itertools` has them."""
+        return {
+            group: np.sqrt(squares / (len(_SHEARS) * self._frames[group])).tolist()
+            for group, squares in self._squares.items()
+        }
+
     def notes(self) -> list[str]:
         """A sentence for each group whose labels agree far better in another order."""
         found = []
-        for group, squares in self._squares.items():
-            best = int(np.argmin(squares))
-            if self._frames[group] < _FEWEST_FRAMES or squares[0] <= _CLOSER**2 * squares[best]:
+        for group, sizes in self.rms().items():
+            best = int(np.argmin(sizes))
+            if self._frames[group] < _FEWEST_FRAMES or sizes[0] <= _CLOSER * sizes[best]:
                 continue
-            times = f"{np.sqrt(squares[0] / squares[best]):.1f}" if squares[best] > 0 else "infinitely many"
+            times = f"{sizes[0] / sizes[best]:.1f}" if sizes[best] > 0 else "infinitely many"
             order = " ".join(_SHEARS[component] for component in np.argsort(_ORDERS[best]))
             found.append(
                 f"The stress labels{f' of group {group}' if group else ''} are {times} times closer to the model's "
