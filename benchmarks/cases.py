@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 # What the numbers of a case are compared by: `faster` other / ours, to be large; `share` ours / other, to be large;
@@ -155,7 +155,8 @@ def _kernel() -> list[Case]:
 
 
 def _nequip(measure: str, engine: str, channels: int, **settings: Any) -> Side:
-    return Side(f"NequIP {engine}", "nequip", measure, {"engine": engine, "channels": channels, **settings})
+    model = {"architecture": "nequip", "channels": channels}
+    return Side(f"NequIP {engine}", "nequip", measure, {**model, "engine": engine, **settings})
 
 
 def _model(
@@ -258,13 +259,7 @@ def _threads() -> Case:
 
 def _memory() -> Case:
     what = "growth of peak memory in energy and forces"
-    nequip = Side(
-        "NequIP eager",
-        "nequip",
-        "memory",
-        {"engine": "eager", "channels": 64, "structure": "w3x4"},
-        threads=1,
-    )
+    nequip = replace(_nequip("memory", "eager", 64, structure="w3x4"), threads=1)
     return Case(
         "memory-4w3",
         f"{what}, 64 channels, {_STRUCTURES['w3x4']}",

@@ -1,4 +1,8 @@
-"""NequIP's side: energy and forces on a prebuilt graph, through its ASE calculator, and a training step."""
+"""NequIP's side, and that of Allegro, which is built, compiled and called by NequIP's package: energy and forces on a
+prebuilt graph, through the ASE calculator, and a training step.
+
+The settings name the model: `architecture`, and for NequIP `channels`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import allegro
+import allegro.model
 import nequip
 import nequip.model
 import torch
@@ -20,24 +26,33 @@ from benchmarks.structures import AVG_NEIGHBOURS, CUTOFF, SPECIES, structure, tr
 from benchmarks.worker import Measurement, ase_calls, evaluations, memory_growth, serve
 
 
-def build(channels: int, layers: int = 4) -> torch.nn.Module:
-    """NequIP with degrees up to 2, both parities, and a radial network of two hidden layers of 64."""
-    return nequip.model.NequIPGNNModel(
-        seed=0,
-        model_dtype="float32",
-        type_names=list(SPECIES),
-        r_max=CUTOFF,
-        num_layers=layers,
-        l_max=2,
-        parity=True,
-        num_features=channels,
-        radial_mlp_depth=2,
-        radial_mlp_width=64,
-        avg_num_neighbors=AVG_NEIGHBOURS,
-        per_type_energy_scales=dict.fromkeys(SPECIES, 1.0),
-        per_type_energy_shifts=dict.fromkeys(SPECIES, 0.0),
-        compile_mode="eager",
-    )
+def build(settings: Mapping[str, Any]) -> torch.nn.Module:
+    """The model of the settings, with degrees up to 2 and both parities: NequIP of 4 layers and a radial network of two
+    hidden layers of 64, or Allegro of 2 layers and its default sizes.
+    """
+    shared = {
+        "seed": 0,
+        "model_dtype": "float32",
+        "compile_mode": "eager",
+        "type_names": list(SPECIES),
+        "r_max": CUTOFF,
+        "l_max": 2,
+        "parity": True,
+        "avg_num_neighbors": AVG_NEIGHBOURS,
+        "per_type_energy_scales": dict.fromkeys(SPECIES, 1.0),
+        "per_type_energy_shifts": dict.fromkeys(SPECIES, 0.0),
+    }
+    match settings["architecture"]:
+        case "nequip":
+            radial = {"radial_mlp_depth": 2, "radial_mlp_width": 64}
+            return nequip.model.NequIPGNNModel(
+                num_layers=4, num_features=settings["channels"], **radial, **shared
+            )
+        case "allegro":
+            embedding = {"_target_": "allegro.nn.TwoBodyBesselScalarEmbed"}
+            return allegro.model.AllegroModel(num_layers=2, radial_chemical_embed=embedding, **shared)
+        case other:
+            raise ValueError(f"no architecture '{other}'; there are 'nequip' and 'allegro'")
 
 
 def transforms() -> list[Any]:
@@ -54,34 +69,42 @@ def data_of(atoms: Atoms) -> dict[str, torch.Tensor]:
 def calculator(settings: Mapping[str, Any]) -> NequIPCalculator:
     """Its ASE calculator around a model, eager or compiled."""
     if settings["engine"] == "compiled":
-        path = compiled(settings["channels"], Path(settings["cache"]))
         return NequIPCalculator.from_compiled_model(
-            path, device="cpu", chemical_species_to_atom_type_map=True
+            compiled(settings), device="cpu", chemical_species_to_atom_type_map=True
         )
-    model = build(settings["channels"]).eval()
+    model = build(settings).eval()
     model.requires_grad_(False)
     return NequIPCalculator(model, device="cpu", transforms=transforms())
 
 
-def compiled(channels: int, cache: Path) -> Path:
-    """The model compiled ahead of time, kept in `cache`: the steps of `nequip-compile --mode aotinductor --target ase`
-    for a model that never was a checkpoint.
+def compiled_path(settings: Mapping[str, Any]) -> Path:
+    """Where the compiled model is kept.
 
     Inductor writes the number of threads into the code it makes, hence one file for each.
     """
-    threads = torch.get_num_threads()
-    name = f"nequip-{nequip.__version__}-torch-{torch.__version__}-{channels}-channels-{threads}-threads.nequip.pt2"
-    path = cache.resolve() / name
+    packages = f"nequip-{nequip.__version__}-torch-{torch.__version__}"
+    if settings["architecture"] == "allegro":
+        model = f"allegro-{allegro.__version__}-{packages}"
+    else:
+        model = f"{packages}-{settings['channels']}-channels"
+    return Path(settings["cache"]).resolve() / f"{model}-{torch.get_num_threads()}-threads.nequip.pt2"
+
+
+def compiled(settings: Mapping[str, Any]) -> Path:
+    """The model compiled ahead of time, kept: the steps of `nequip-compile --mode aotinductor --target ase` for a model
+    that never was a checkpoint.
+    """
+    path = compiled_path(settings)
     if path.exists():
         return path
     from nequip.scripts._compile_utils import COMPILE_TARGET_DICT
     from nequip.utils import aoti_metadata
     from nequip.utils.aot import aot_export_model
 
-    print(f"compiling NequIP, {channels} channels, {threads} threads: minutes", flush=True)
+    print(f"compiling {path.name}: minutes", flush=True)
     target = COMPILE_TARGET_DICT["ase"]
     inputs, outputs = list(target["input"]), list(target["output"])
-    model = build(channels).eval()
+    model = build(settings).eval()
     metadata = {
         key: str(int(value)) if isinstance(value, bool) else str(value)
         for key, value in model.metadata.items()
@@ -112,7 +135,7 @@ def compiled(channels: int, cache: Path) -> Path:
 
 
 def on_graph(settings: Mapping[str, Any]) -> Measurement:
-    """Energy and forces of a graph that is already built. A model of NequIP's adds the stress to every output."""
+    """Energy and forces of a graph that is already built. The models add the stress to every output."""
     use, data = _model_and_data(settings)
     return evaluations(lambda: use.call_model(data.copy())), {"edges": _edges(data)}
 
@@ -143,7 +166,7 @@ def training(settings: Mapping[str, Any]) -> Measurement:
     batch = AtomicDataDict.batched_from_list(
         [{key: data[key] for key in keys if key in data} for data in frames]
     )
-    model = build(settings["channels"]).train()
+    model = build(settings).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
     atoms = len(training_frames(1)[0])
 
@@ -180,7 +203,8 @@ def _edges(data: Mapping[str, torch.Tensor]) -> int:
 
 
 def versions() -> dict[str, str]:
-    return {"nequip": nequip.__version__, "torch": torch.__version__}
+    packages = {"nequip": nequip, "nequip-allegro": allegro, "torch": torch}
+    return {name: package.__version__ for name, package in packages.items()}
 
 
 if __name__ == "__main__":
