@@ -96,6 +96,8 @@ _SILICON = {
     100_000: "si:25x25x20",
 }
 _QUICK_ATOMS = 10_000
+# What our preset `small` is to be: until there is one, the default model.
+_SMALL = {"model": "nequip"}
 
 
 def architecture(channels: int, radial_hidden: tuple[int, ...] = (64, 64)) -> dict[str, Any]:
@@ -124,6 +126,8 @@ def cases(quick: bool = False) -> list[Case]:
         _ase("w1", 32),
         _ase("w3", 32),
         _ase("w2", 32, compiled=(3, 6)),
+        _small("w2"),
+        _small("w1"),
         _training("train64", 64, (64, 64), eager=(10, 20)),
         _training("train64-default-radial", 64, (32, 16)),
         _training("train32", 32, (64, 64)),
@@ -183,6 +187,16 @@ def _ase(structure: str, channels: int, *, compiled: tuple[float, float] | tuple
         f"NequIP architecture, {channels} channels, {_STRUCTURES[structure]}, {_ASE}",
         Side("Cynosure", "cynosure", "ase", {"config": architecture(channels), "structure": structure}),
         (Against(_nequip("ase", "compiled", channels, structure=structure), *compiled),),
+    )
+
+
+def _small(structure: str) -> Case:
+    allegro = {"architecture": "allegro", "engine": "compiled", "structure": structure}
+    return Case(
+        f"small-{structure}-ase",
+        f"preset small beside Allegro of 2 layers and default sizes, {_STRUCTURES[structure]}, {_ASE}",
+        Side("Cynosure, preset small", "cynosure", "ase", {"config": _SMALL, "structure": structure}),
+        (Against(Side("Allegro compiled", "nequip", "ase", allegro), 1, 2),),
     )
 
 

@@ -51,11 +51,22 @@ def test_what_the_project_promises_has_a_case(cases):
         assert bounds[(f"nequip64-{structure}", "NequIP compiled")] == (14, 22)
         assert bounds[(f"nequip32-{structure}", "NequIP compiled")] == (12, 20)
     assert bounds[("nequip32-w2-ase", "NequIP compiled")] == (3, 6)
+    for structure in ("w2", "w1"):
+        assert bounds[(f"small-{structure}-ase", "Allegro compiled")] == (1, 2)
     assert bounds[("train64", "NequIP eager")] == (10, 20)
     assert bounds[("threads-w1", "Cynosure, 1 thread")] == (1.7, 1.9)
     assert bounds[("memory-4w3", "NequIP eager")] == (5, 10)
     assert bounds[("scaling", "100,000 atoms")] == (0.25, 0.10)
     assert bounds[("peak-forward", "FMA peak")] == bounds[("peak-backward", "FMA peak")] == (0.40, 0.60)
+
+
+def test_the_labels_name_the_architectures(cases):
+    architectures = {"NequIP": "nequip", "Allegro": "allegro"}
+    sides = [side for case in cases.cases() for side in case.sides if side.worker == "nequip"]
+    assert {side.settings["architecture"] for side in sides} == set(architectures.values())
+    for side in sides:
+        assert side.settings["architecture"] == architectures[side.label.split()[0]]
+        assert ("channels" in side.settings) == (side.settings["architecture"] == "nequip")
 
 
 @pytest.mark.parametrize(
