@@ -2,7 +2,7 @@
 
 Every side trains on the same frames, is validated on the same others, has the same number of threads, and is timed
 from the start of its process to its end. Cynosure is its default; the peers are what their documentation recommends,
-one side for each file in `configs` (`ENGINE.yaml`, `ENGINE-VARIANT.yaml`). Their schedules are counted in epochs, so
+one side for each file in `configs` (`MODEL.yaml`, `MODEL-VARIANT.yaml`). Their schedules are counted in epochs, so
 two short runs first find what an epoch and what starting and ending take, and the epochs are chosen to end with the
 time; these two do not count. The errors are those of the model that each side itself found best in validation, on the
 validation frames, by one piece of code (`equal_time_errors.py`).
@@ -32,6 +32,8 @@ from benchmarks.equal_time_errors import MARK
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = Path(__file__).resolve().parent / "configs"
+# The package that trains a model of `configs`, and reads it again.
+_ENGINES = {"allegro": "nequip", "mace": "mace", "nequip": "nequip"}
 # Of the epochs, before MACE's stage two: 1200 of 1500 in its README.
 _STAGE_TWO = 0.8
 # Epochs of the two runs that find what an epoch takes.
@@ -96,7 +98,7 @@ def sides(nequip: str | None, mace: str | None, only: Sequence[str] | None) -> l
     pythons = {"nequip": nequip, "mace": mace}
     found = [Side("cynosure", "cynosure", sys.executable)]
     for config in sorted(CONFIGS.glob("*.yaml")):
-        engine = config.stem.split("-")[0]
+        engine = _ENGINES[config.stem.split("-")[0]]
         if python := pythons[engine]:
             found.append(Side(config.stem, engine, python, config))
     return [side for side in found if not only or side.name in only]
@@ -273,7 +275,9 @@ def _arguments() -> argparse.Namespace:
         "--seed", type=int, default=0, help="of the split, the weights, the order of frames (0)"
     )
     parser.add_argument("--threads", type=int, default=1, help="of every side (1)")
-    parser.add_argument("--peers", metavar="PYTHON", help="the interpreter of NequIP's environment")
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="the interpreter of NequIP's and Allegro's environment"
+    )
     parser.add_argument("--mace", metavar="PYTHON", help="the interpreter of MACE's environment")
     parser.add_argument("--only", action="append", choices=names, help="these sides alone; repeatable")
     parser.add_argument(

@@ -56,8 +56,10 @@ def test_epochs_fill_the_time_that_starting_leaves(equal_time):
 
 def test_a_side_is_a_file_of_settings_whose_engine_has_an_interpreter(equal_time):
     names = [side.name for side in equal_time.sides("nequip-python", "mace-python", None)]
-    assert names == ["cynosure", "mace-128x0e", "mace", "nequip-l2", "nequip"]
+    assert names == ["cynosure", "allegro", "mace-128x0e", "mace", "nequip-l2", "nequip"]
     assert [side.engine for side in equal_time.sides("nequip-python", None, ["nequip"])] == ["nequip"]
+    (allegro,) = equal_time.sides("nequip-python", "mace-python", ["allegro"])
+    assert (allegro.engine, allegro.python) == ("nequip", "nequip-python")
     assert [side.name for side in equal_time.sides(None, None, None)] == ["cynosure"]
 
 
@@ -65,13 +67,14 @@ def test_the_peers_are_told_the_files_the_epochs_and_the_elements(equal_time, wa
     run = equal_time.Run("any", "water.xyz", 20.0, 7, 1)
     commands = {
         side.name: equal_time.command(side, water, water, tmp_path, run, 50)
-        for side in equal_time.sides("nequip-python", "mace-python", ["mace", "nequip"])
+        for side in equal_time.sides("nequip-python", "mace-python", ["allegro", "mace", "nequip"])
     }
     assert {"--max_num_epochs=50", "--start_swa=40", "--seed=7", f"--train_file={water}"} <= set(
         commands["mace"]
     )
     wanted = {"trainer.max_epochs=50", "chemical_symbols=[H,O]", "seed=7", f"data.val_file_path={water}"}
-    assert wanted <= set(commands["nequip"])
+    for name in ("allegro", "nequip"):
+        assert {*wanted, "nequip.scripts.train", name} <= set(commands[name])
 
 
 def test_the_variants_differ_from_the_recommended_settings_in_one(equal_time):
