@@ -60,6 +60,18 @@ def test_the_formula(make_crystals, kind):
     assert loss_of(Loss(config, scale), outputs, graph).item() == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_energy_weighs_more_and_more(make_crystals):
+    graph = batch([graph_of(atoms) for atoms in make_crystals(3)])
+    outputs = noisy_outputs(graph)
+    rising = Loss(LossConfig(energy=8.0, forces=3.0, stress=0.5, energy_rise=16.0), 0.7)
+    terms = rising.terms(outputs, targets_of(graph))
+    for progress, weight in ((0.0, 0.5), (0.25, 1.0), (0.5, 2.0), (1.0, 8.0)):
+        constant = Loss(LossConfig(energy=weight, forces=3.0, stress=0.5), 0.7)
+        assert rising(terms, progress).item() == pytest.approx(constant(terms).item(), rel=1e-12)
+    assert rising(terms).item() == rising(terms, 1.0).item()
+
+
+
 @given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
 @settings(deadline=None, derandomize=True, max_examples=20)
 def test_rescaled_data_have_the_same_loss(scale, seed):

@@ -31,7 +31,7 @@ def test_what_is_a_matrix():
 
 def test_a_step_of_muon_is_its_formula():
     named = parameters()
-    config = OptimiserConfig(kind="muon", momentum=0.9, matrix_scale=0.3)
+    config = OptimiserConfig(kind="muon", momentum=0.9, matrix_scale=0.3, weight_decay=0.5)
     optimiser = Optimiser(named, config)
     before, momentum = named["stack"].detach().clone(), torch.zeros(3, 8, 24, dtype=torch.float64)
     for number in range(3):
@@ -42,7 +42,7 @@ def test_a_step_of_muon_is_its_formula():
         for _ in range(5):
             square = x @ x.mT
             x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-        before -= 0.02 * 0.3 * math.sqrt(24) * x
+        before = (1 - 0.02 * 0.5) * before - 0.02 * 0.3 * math.sqrt(24) * x
         optimiser.step(0.02)
         torch.testing.assert_close(named["stack"].detach(), before, rtol=0, atol=1e-12)
 

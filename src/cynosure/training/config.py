@@ -43,7 +43,8 @@ class LossConfig(Config):
     """What is minimised; `cynosure.training.loss` has the formula and the reasons for the weights.
 
     Attributes:
-        energy, forces, stress: weights. `auto` is the default weight where the data have the label, else 0.
+        energy, forces, stress: weights at the end. `auto` is the default weight where the data have the label, else 0.
+        energy_rise: how many times less the energy weighs at the start.
         kind: `huber` or `squared`, for each component of a residual in units of the data's own scale.
         delta: where the Huber loss turns from squared to linear, in the same units.
     """
@@ -51,6 +52,7 @@ class LossConfig(Config):
     energy: Weight = "auto"
     forces: Weight = "auto"
     stress: Weight = "auto"
+    energy_rise: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     kind: Literal["huber", "squared"] = "huber"
     delta: float = Field(default=0.1, gt=0)
 
@@ -65,7 +67,7 @@ class OptimiserConfig(Config):
         matrix_scale: of Muon, root mean square of an entry's step at a learning rate of one; Adam's is about one.
         betas: of Adam, decay of the first and second moment.
         amsgrad: of Adam, divide by the largest second moment so far.
-        weight_decay: of Adam, per step and unit of learning rate.
+        weight_decay: of all weights that train, per step and unit of learning rate.
         clip: longest gradient that is let through whole; longer ones are shortened to it.
     """
 

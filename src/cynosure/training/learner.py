@@ -48,16 +48,16 @@ class Learner:
         return [cls(m, config, config.seed + n, f"members.{n}/") for n, m in enumerate(members)]
 
     def differentiate(
-        self, graph: AtomGraph, targets: Mapping[str, Target], loss: Loss
+        self, graph: AtomGraph, targets: Mapping[str, Target], loss: Loss, progress: float
     ) -> tuple[Tensor, dict[str, Term], Tensor]:
-        """Predict, compare, differentiate; shorten a gradient that is too long.
+        """Predict, compare by the loss of this moment of the run, differentiate; shorten a gradient that is too long.
 
         Returns:
             The loss, its terms, and the length that the gradient had; scalars.
         """
         self._optimiser.zero_grad()
         terms = loss.terms(self._outputs_of(graph, loss.outputs), targets)
-        total = loss(terms)
+        total = loss(terms, progress)
         # The parameters by name: the edge vectors are leaves too, and nothing needs a derivative to them here.
         total.backward(inputs=self.trained.of_model)
         self.trained.pass_gradients()

@@ -200,7 +200,7 @@ class Trainer:
         graph, targets = self._load(indices)
         numbers, terms = [], {}
         for learner in self._learners:
-            total, terms, norm = learner.differentiate(graph, targets, self.loss)
+            total, terms, norm = learner.differentiate(graph, targets, self.loss, progress)
             means = [term.total.detach() / term.count for term in terms.values()]
             numbers.append(torch.stack([total, norm.to(total.dtype), *means]))
         loss, gradient, *parts = torch.stack(numbers).mean(dim=0).tolist()

@@ -13,6 +13,9 @@ are made dimensionless and comparable:
 over the residuals that have a label, with h(x) = x² or the Huber function scaled to slope one,
 h(x) = x²/(2δ) for |x| < δ and |x| − δ/2 beyond.
 
+Forces say more about the energy than few energies do, and their sum what it cannot be without: the weight of the energy
+is w · ρ^(p − 1) at progress p, so that it grows by the factor ρ (`energy_rise`) from start to end.
+
 Dividing by s makes the weights and δ mean the same for soft and stiff materials, and leaves the clipping length
 and the learning rate alone when the data change.
 """
@@ -54,6 +57,7 @@ class Loss:
         self.weights = {
             name: float(getattr(config, name)) for name in LABELS if float(getattr(config, name)) > 0
         }
+        self.energy_rise = config.energy_rise
         self.kind, self.delta, self.scale = config.kind, config.delta, scale
 
     @property
@@ -75,15 +79,23 @@ class Loss:
                 terms[name] = Term(self._penalty(residual / self.scale), residual.numel())
         return terms
 
-    def __call__(self, terms: Mapping[str, Term]) -> Tensor:
+    def __call__(self, terms: Mapping[str, Term], progress: float = 1.0) -> Tensor:
         """The weighted sum of the means, a scalar.
+
+        Args:
+            terms: see `terms`.
+            progress: of the run, from 0 to 1; the weights are those of this moment.
 
         Raises:
             ValueError: there are no terms.
         """
         if not terms:
             raise ValueError(f"none of the structures has a label for {', '.join(self.weights)}")
-        parts = [self.weights[name] / term.count * term.total for name, term in terms.items()]
+        risen = {"energy": self.energy_rise ** (progress - 1.0)}
+        parts = [
+            self.weights[name] * risen.get(name, 1.0) / term.count * term.total
+            for name, term in terms.items()
+        ]
         return torch.stack(parts).sum()
 
     def _penalty(self, residual: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class Muon(torch.optim.Optimizer):
     """Momentum, made orthogonal (Jordan et al. 2024; the size of a step as of Liu et al. 2025, arXiv:2502.16982).
 
         M <- μ M + (1 − μ) G
-        W <- W − lr · scale · √max(rows, columns) · U Vᵀ,    U Σ Vᵀ = (1 − μ) G + μ M
+        W <- (1 − lr · λ) W − lr · scale · √max(rows, columns) · U Vᵀ,    U Σ Vᵀ = (1 − μ) G + μ M
 
     An entry of W moves by about lr · scale, whatever the size of the gradient. The weights of a potential are many
     small matrices, for every irrep and path, and stacks of them, for every species; `kernels.orthogonal` takes all of
@@ -34,10 +34,19 @@ class Muon(torch.optim.Optimizer):
         lr: learning rate.
         momentum: μ.
         scale: root mean square of an entry's step at lr = 1.
+        weight_decay: λ.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float, scale: float) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "scale": scale})
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        momentum: float,
+        scale: float,
+        weight_decay: float = 0.0,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "scale": scale, "weight_decay": weight_decay}
+        super().__init__(parameters, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -53,6 +62,8 @@ class Muon(torch.optim.Optimizer):
             sources = torch._foreach_lerp(gradients, momenta, group["momentum"])  # pyright: ignore[reportPrivateImportUsage]
             size = -group["lr"] * group["scale"]
             factors = [size * math.sqrt(max(parameter.shape[-2:])) for parameter in moving]
+            if group["weight_decay"] > 0:
+                torch._foreach_mul_(moving, 1.0 - group["lr"] * group["weight_decay"])  # pyright: ignore[reportPrivateImportUsage]
             torch._foreach_add_(moving, orthogonal(sources, factors))  # pyright: ignore[reportPrivateImportUsage]
 
     def _momentum(self, parameter: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ class Optimiser:
             )
             parts.append(adam)
         if matrices:
-            parts.append(Muon(matrices, config.lr, config.momentum, config.matrix_scale))
+            muon = Muon(matrices, config.lr, config.momentum, config.matrix_scale, config.weight_decay)
+            parts.append(muon)
         return parts
 
     def zero_grad(self) -> None:
