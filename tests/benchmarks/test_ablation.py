@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import ase.build
@@ -15,8 +16,9 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from cynosure.potentials import resolve
-from cynosure.training import from_settings
+from cynosure.training import from_settings, learner
 from cynosure.training.config import merge, parse_assignment
+from cynosure.training.optimiser import Optimiser
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,3 +74,18 @@ def test_a_run_is_kept_and_not_repeated(ablation, tmp_path):
     assert outcome.steps > 0
     assert outcome.forces > 0
     assert json.loads((tmp_path / "out" / "results.jsonl").read_text())["variant"] == "default"
+
+
+@pytest.mark.parametrize("name", ["own", "soap", "schedule-free"])
+def test_the_trainer_uses_the_optimiser_that_it_is_told(benchmark, monkeypatch, name):
+    trainer = benchmark("trainer")
+    monkeypatch.setattr(learner, "Optimiser", None)
+    monkeypatch.setattr(time, "monotonic", time.monotonic)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    seen = []
+    monkeypatch.setattr(
+        trainer, "command", lambda: seen.append((learner.Optimiser, time.monotonic, sys.argv))
+    )
+    trainer.main([name, "train", "frames.xyz"])
+    assert seen == [(trainer.OPTIMISERS[name], time.process_time, ["cynosure", "train", "frames.xyz"])]
+    assert issubclass(trainer.OPTIMISERS[name], Optimiser)

@@ -1,5 +1,9 @@
-"""`cynosure train` with optimisers that the package does not have: `python -m benchmarks.other_optimisers NAME ARGS…`.
+"""`cynosure train` by the processor's clock, and with optimisers of others: `python -m benchmarks.trainer NAME ARGS…`.
 
+`--minutes` are those that the process has computed. On one thread of a machine that does nothing else that is the time
+on the wall, and on any other what it would have been.
+
+    own             that of the settings
     soap            Vyas et al. 2024, of pytorch-optimizer: Adam in the eigenbasis of Shampoo's preconditioners
     schedule-free   Defazio et al. 2024, of schedulefree: Adam with averaging in place of a schedule
 
@@ -9,13 +13,14 @@ The libraries are those of requirements-ablation.txt. Such a run cannot be resum
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from cynosure.cli import main as command
-from cynosure.training import loop
+from cynosure.training import learner
 from cynosure.training.config import OptimiserConfig
 from cynosure.training.optimiser import Optimiser
 
@@ -58,12 +63,13 @@ class ScheduleFree(Optimiser):
         return {}
 
 
-OTHERS: dict[str, type[Optimiser]] = {"soap": Soap, "schedule-free": ScheduleFree}
+OPTIMISERS: dict[str, type[Optimiser]] = {"own": Optimiser, "soap": Soap, "schedule-free": ScheduleFree}
 
 
 def main(arguments: Sequence[str]) -> None:
     name, *rest = arguments
-    loop.Optimiser = OTHERS[name]
+    learner.Optimiser = OPTIMISERS[name]
+    time.monotonic = time.process_time
     sys.argv = ["cynosure", *rest]
     command()
 
