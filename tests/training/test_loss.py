@@ -71,7 +71,6 @@ def test_the_energy_weighs_more_and_more(make_crystals):
     assert rising(terms).item() == rising(terms, 1.0).item()
 
 
-
 @given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
 @settings(deadline=None, derandomize=True, max_examples=20)
 def test_rescaled_data_have_the_same_loss(scale, seed):

@@ -382,6 +382,15 @@ def test_a_full_disk_stops_the_run_and_the_run_goes_on_afterwards(settings, tmp_
     assert untimed(tmp_path / "run") == untimed(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("frames", "held_out"), [(2, 1), (20, 2), (150, 15), (200, 15), (500, 25)])
+def test_few_frames_are_held_out_if_nothing_is_said(frames, held_out):
+    from cynosure.data import split
+    from cynosure.training.setup import _held_out
+
+    training, validation = split(frames, _held_out(frames), seed=0)
+    assert (len(training), len(validation)) == (frames - held_out, held_out)
+
+
 def test_automatic_sizes_suit_the_data(data, tmp_path):
     from cynosure.data import GraphDataset, read_frames
     from cynosure.training import from_settings

@@ -25,7 +25,8 @@ class DataConfig(Config):
 
     Attributes:
         train: file with labelled frames.
-        val: another file, or the fraction of `train` that is held out.
+        val: another file, or the fraction of `train` that is held out. `auto` is a tenth of few frames, and down to a
+            twentieth of many.
         keys: label to the name that the file uses for it, such as `{"energy": "REF_energy"}`.
         units: label to its unit where that is not eV, eV/Å or eV/Å³.
         e0s: `fit`, a file with isolated atoms, or an energy in eV for each element; `keep` those of the base model.
@@ -33,7 +34,7 @@ class DataConfig(Config):
     """
 
     train: str = Field(min_length=1)
-    val: Annotated[float, Field(gt=0, lt=1)] | str = 0.1
+    val: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] | str = "auto"
     keys: dict[str, str] = Field(default_factory=dict)
     units: dict[str, str] = Field(default_factory=dict)
     e0s: str | dict[str, float] = "auto"

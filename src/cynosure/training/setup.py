@@ -38,6 +38,8 @@ _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 2000
 # An automatic batch holds this many typical frames, so that small sets still make many steps, but no more edges
 # than this unless one frame has them.
 _BATCH_FRAMES, _BATCH_EDGES = 4, 2048
+# Frames that are held out, if nothing is said: this part, or more where it would be too few to choose weights by.
+_PART_HELD_OUT, _LARGEST_PART_HELD_OUT, _FEWEST_HELD_OUT = 0.05, 0.1, 15
 # As many edges are enough to see how large the features of a fresh network are.
 _EXAMPLE_EDGES = 4096
 
@@ -118,6 +120,9 @@ def read_data(
     """
     frames = read_frames(config.data.train, config.data.keys, config.data.units)
     say(str(frames.summary()))
+    if config.data.val == "auto":
+        held_out = config.data.model_copy(update={"val": _held_out(len(frames))})
+        config = config.model_copy(update={"data": held_out})
     if not isinstance(config.data.val, str):
         train_indices, validation_indices = split(len(frames), config.data.val, config.seed)
         train, validation = frames.subset(train_indices), frames.subset(validation_indices)
@@ -240,6 +245,15 @@ def training_sample(dataset: GraphDataset, size: int, seed: int) -> GraphDataset
         return dataset
     indices = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:size])
     return GraphDataset(dataset.frames, dataset.cutoff, indices)
+
+
+def _held_out(frames: int) -> float:
+    """The part of so many frames that is held out: enough to choose weights by, and all others to learn from.
+
+    (Errors of small sets fall almost as fast as their frames grow: what is held out is paid for.)
+    """
+    fewest = min(_FEWEST_HELD_OUT, _LARGEST_PART_HELD_OUT * frames)
+    return max(fewest / frames, _PART_HELD_OUT) if frames else _PART_HELD_OUT
 
 
 def _e0s(data: DataConfig, frames: Frames, say: Callable[[str], None]) -> tuple[dict[int, float], str]:
