@@ -20,7 +20,7 @@ from cynosure.potentials import Potential, build
 needs_core = pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
 
 
-TINY = {"layers": 2, "l_max": 1, "channels": 4, "radial_hidden": (8, 4), "cutoff": 4.0}
+TINY = {"model": "nequip", "layers": 2, "l_max": 1, "channels": 4, "radial_hidden": (8, 4), "cutoff": 4.0}
 SECONDS = 0.05
 
 

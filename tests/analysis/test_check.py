@@ -16,7 +16,7 @@ NETWORK = {"l_max": 2, "channels": 4, "radial_hidden": (8, 4), "cutoff": 4.0}
 
 def network(parity=True, layers=2, **how):
     return build(
-        {**NETWORK, "parity": parity, "layers": layers},
+        {"model": "nequip", **NETWORK, "parity": parity, "layers": layers},
         ["H", "C", "O", "Si"],
         scale=0.5,
         avg_neighbours=10.0,

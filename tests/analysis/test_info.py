@@ -208,7 +208,7 @@ def test_the_memory_of_a_model_grows_with_atoms_and_density(saved):
 
 def test_a_model_without_counterpart_in_the_core_has_no_estimate(tmp_path):
     path = tmp_path / "model.safetensors"
-    build({"layers": 2, "l_max": 1, "channels": 2, "layer_norm": True}, ["H"]).save(path)
+    build({"model": "nequip", "layers": 2, "l_max": 1, "channels": 2, "layer_norm": True}, ["H"]).save(path)
     assert "no estimate: the network runs through autograd" in cells(info(path, atoms=100))
 
 
@@ -226,7 +226,7 @@ def test_a_model_under_another_name_is_a_model(saved, tmp_path):
 
 def test_a_model_without_parity_promises_no_reflection(tmp_path):
     path = tmp_path / "model.safetensors"
-    build({"layers": 1, "l_max": 1, "channels": 2, "parity": False}, ["H"]).save(path)
+    build({"model": "nequip", "layers": 1, "l_max": 1, "channels": 2, "parity": False}, ["H"]).save(path)
     assert "but not reflection" in cells(info(path))
 
 

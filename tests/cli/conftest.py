@@ -11,7 +11,15 @@ from ase.io import write
 
 from cynosure.potentials import build
 
-TINY = {"layers": 2, "l_max": 1, "channels": 4, "radial_hidden": (8, 4), "cutoff": 3.5, "zbl": True}
+TINY = {
+    "model": "nequip",
+    "layers": 2,
+    "l_max": 1,
+    "channels": 4,
+    "radial_hidden": (8, 4),
+    "cutoff": 3.5,
+    "zbl": True,
+}
 
 
 def _saved(folder: Path, **config) -> Path:

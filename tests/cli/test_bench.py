@@ -67,7 +67,7 @@ def test_a_lone_atom(model_file, tmp_path):
 
 def test_a_model_that_runs_through_autograd(crystal_file, tmp_path):
     path = tmp_path / "normed.safetensors"
-    build({"layers": 2, "l_max": 1, "channels": 4, "layer_norm": True}, ["Si"]).save(path)
+    build({"model": "nequip", "layers": 2, "l_max": 1, "channels": 4, "layer_norm": True}, ["Si"]).save(path)
     result = run(path, crystal_file)
     assert result.exit_code == 0, result.output
     assert "engine   autograd" in result.output

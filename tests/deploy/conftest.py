@@ -13,7 +13,15 @@ from torch import Tensor
 from cynosure.graph import AtomGraph
 from cynosure.potentials import Calibration, Potential, PotentialConfig, build
 
-TINY = {"layers": 2, "l_max": 1, "channels": 4, "radial_hidden": (8, 4), "cutoff": 3.5, "zbl": True}
+TINY = {
+    "model": "nequip",
+    "layers": 2,
+    "l_max": 1,
+    "channels": 4,
+    "radial_hidden": (8, 4),
+    "cutoff": 3.5,
+    "zbl": True,
+}
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,15 @@ E0S = {"H": -13.6, "C": -1030.0, "O": -2040.0, "Si": -7900.0}
 
 
 def make(dtype: torch.dtype = torch.float64, e0_kind: str = "fitted", shift=0.0, **config) -> Potential:
-    settings = {"layers": 3, "l_max": 2, "channels": 8, "radial_hidden": [8, 6], "cutoff": 4.0, **config}
+    settings = {
+        "model": "nequip",
+        "layers": 3,
+        "l_max": 2,
+        "channels": 8,
+        "radial_hidden": [8, 6],
+        "cutoff": 4.0,
+        **config,
+    }
     return cynosure.build(
         settings,
         list(E0S),

@@ -16,7 +16,7 @@ from cynosure.potentials import Committee, Evaluator, UncertaintyFactors, member
 
 MEANS = ("energy", "energies", "forces", "stress", "virials")
 ALL = (*MEANS, "energy_uncertainty", "forces_uncertainty")
-SMALL = {"layers": 2, "channels": 4, "l_max": 1, "radial_hidden": [6, 4], "cutoff": 4.0}
+SMALL = {"model": "nequip", "layers": 2, "channels": 4, "l_max": 1, "radial_hidden": [6, 4], "cutoff": 4.0}
 SETTINGS = {
     "nequip": {},
     "nequip with terms of pairs": {"zbl": True, "e0_kind": "isolated"},

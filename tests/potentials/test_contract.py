@@ -6,7 +6,7 @@ import torch
 import cynosure
 from cynosure.testing import PotentialContract
 
-SMALL = {"channels": 4, "layers": 2, "l_max": 2}
+SMALL = {"model": "nequip", "channels": 4, "layers": 2, "l_max": 2}
 
 
 class TestNaturalParity(PotentialContract):
@@ -36,7 +36,14 @@ class TestUnlabelledParity(PotentialContract):
 
 class TestInvariant(PotentialContract):
     def make(self, species):
-        config = {"channels": 4, "layers": 2, "l_max": 0, "radial_basis": "chebyshev", "zbl": True}
+        config = {
+            "model": "nequip",
+            "channels": 4,
+            "layers": 2,
+            "l_max": 0,
+            "radial_basis": "chebyshev",
+            "zbl": True,
+        }
         return cynosure.build(config, species, avg_neighbours=20, dtype=torch.float64)
 
 

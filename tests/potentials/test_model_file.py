@@ -16,7 +16,7 @@ import cynosure
 from cynosure.graph import from_atoms
 from cynosure.potentials import model_file, read_header
 
-SMALL = {"channels": 4, "layers": 2, "l_max": 1}
+SMALL = {"model": "nequip", "channels": 4, "layers": 2, "l_max": 1}
 
 
 @pytest.fixture

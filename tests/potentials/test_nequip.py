@@ -11,7 +11,7 @@ from cynosure.potentials import NequIP
 
 
 def path_counts(**config) -> list[int]:
-    model = cynosure.build({"channels": 2, **config}, ["Si"])
+    model = cynosure.build({"model": "nequip", "channels": 2, **config}, ["Si"])
     assert isinstance(model, NequIP)
     return [len(layer.convolution.table.paths) for layer in model.layers]
 
@@ -25,10 +25,10 @@ def test_hidden_irreps_are_pruned_as_in_the_paper():
 
 
 def test_channels_per_degree():
-    model = cynosure.build({"layers": 3, "l_max": 2, "channels": [8, 4, 2]}, ["H", "O"])
+    model = cynosure.build({"model": "nequip", "layers": 3, "l_max": 2, "channels": [8, 4, 2]}, ["H", "O"])
     assert model.layers[1].irreps_out == Irreps("8x0e+4x1o+2x2e")
     with pytest.raises(ValueError, match="l_max 2 needs 3"):
-        cynosure.build({"l_max": 2, "channels": [8, 4]}, ["H"])
+        cynosure.build({"model": "nequip", "l_max": 2, "channels": [8, 4]}, ["H"])
 
 
 def test_the_default_builds():
@@ -52,7 +52,7 @@ def test_variance_stays_near_one_through_depth(atoms, parity):
     variances = torch.zeros(6)
     for seed in range(8):
         model = cynosure.build(
-            {"layers": 6, "channels": 32, "parity": parity},
+            {"model": "nequip", "layers": 6, "channels": 32, "parity": parity},
             sorted(set(atoms.symbols)),
             avg_neighbours=graph.num_edges / graph.num_atoms,
             example=graph,
@@ -70,14 +70,18 @@ def test_variance_stays_near_one_through_depth(atoms, parity):
 
 
 def test_self_connection_and_layer_norm_can_be_switched():
-    plain = cynosure.build({"self_connection": False, "layer_norm": True, "readout_hidden": 4}, ["Si"])
+    plain = cynosure.build(
+        {"model": "nequip", "self_connection": False, "layer_norm": True, "readout_hidden": 4}, ["Si"]
+    )
     names = {name.split(".")[0] for name, _ in plain.named_parameters()}
     assert "norms" in names
     assert not any("self_connection" in name for name, _ in plain.named_parameters())
 
 
 def test_one_structure_of_a_batch_does_not_see_another():
-    model = cynosure.build({"channels": 4, "layers": 2}, ["C", "H", "O"], dtype=torch.float64)
+    model = cynosure.build(
+        {"model": "nequip", "channels": 4, "layers": 2}, ["C", "H", "O"], dtype=torch.float64
+    )
     ethanol = from_atoms(ase.build.molecule("CH3CH2OH"), model.cutoff)
     alone = model(ethanol)
     both = model(batch([ethanol, from_atoms(ase.build.molecule("CH4"), model.cutoff)]))

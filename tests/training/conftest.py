@@ -10,7 +10,15 @@ from ase.io import write
 
 from cynosure.training import from_settings
 
-TINY_MODEL = {"channels": 2, "layers": 2, "l_max": 1, "num_basis": 4, "radial_hidden": [4], "cutoff": 3.0}
+TINY_MODEL = {
+    "model": "nequip",
+    "channels": 2,
+    "layers": 2,
+    "l_max": 1,
+    "num_basis": 4,
+    "radial_hidden": [4],
+    "cutoff": 3.0,
+}
 
 
 def labelled(atoms, *, stress=False, energy=True, forces=True):

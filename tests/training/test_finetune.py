@@ -23,7 +23,15 @@ from cynosure.training.config import TrainConfig
 from cynosure.training.metrics_log import read_log
 from cynosure.training.trained_weights import TrainedWeights
 
-MODEL = {"channels": 8, "layers": 2, "l_max": 1, "num_basis": 8, "radial_hidden": [16, 8], "cutoff": 3.0}
+MODEL = {
+    "model": "nequip",
+    "channels": 8,
+    "layers": 2,
+    "l_max": 1,
+    "num_basis": 8,
+    "radial_hidden": [16, 8],
+    "cutoff": 3.0,
+}
 # A rate at which a step is taken and nothing moves: 1 − 1e-300 is 1.
 STILL = {"lr": 1e-300}
 WAYS = [{}, {"train": "readout.*"}, {"rank": 2}, {"rank": 1, "train": ["layers.*.convolution.*"]}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -24,7 +24,8 @@ class MACEConfig(PotentialConfig):
     Attributes:
         layers: convolutions, each followed by a many-body product.
         l_max: largest degree of edge harmonics and of the messages that the products couple.
-        hidden_l_max: largest degree of the features between layers: 0 for invariant ones, `128x0e` and the like.
+        hidden_l_max: largest degree of the features between layers: 0 for invariant ones, `128x0e` and the like. 1 if
+            nothing is said, or 0 where `l_max` is 0.
         correlation: factors of the many-body product, 3 for four-body terms.
         channels: of every irrep.
         radial_basis: `bessel`, `gaussian` or `chebyshev`.
@@ -33,20 +34,36 @@ class MACEConfig(PotentialConfig):
         radial_hidden: hidden layers of each convolution's radial network; the last is its number of radial functions.
         self_connection: add to each product a species-dependent linear map of the features before the layer.
         readout_hidden: channels of a hidden layer in the last readout; 0 for a linear one.
+        layer_weight: of each layer's energy, beside that of the layer before, when training starts.
     """
 
     model: Literal["mace"] = "mace"
     layers: int = Field(default=2, ge=1, le=64)
     l_max: int = Field(default=3, ge=0, le=8)
-    hidden_l_max: int = Field(default=0, ge=0, le=8)
+    hidden_l_max: int = Field(default=1, ge=0, le=8)
     correlation: int = Field(default=3, ge=1, le=6)
-    channels: Channels = 64
+    channels: Channels = 32
     radial_basis: Literal["bessel", "gaussian", "chebyshev"] = "bessel"
     num_basis: int = Field(default=8, ge=1, le=512)
     envelope_power: int = Field(default=6, ge=3, le=64)
     radial_hidden: tuple[Channels, ...] = Field(default=(32, 16), min_length=1, max_length=16)
     self_connection: bool = True
     readout_hidden: int = Field(default=16, ge=0, le=4096)
+    layer_weight: float = Field(default=0.3, gt=0, le=1)
+
+    @property
+    def energy_weights(self) -> list[float]:
+        """Of the layers' readouts: a geometric series whose squares sum to one, so that their sum has unit variance."""
+        weights = [self.layer_weight**number for number in range(self.layers)]
+        length = math.hypot(*weights)
+        return [weight / length for weight in weights]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hidden_up_to_edges(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("l_max") == 0:
+            return {"hidden_l_max": 0, **given}
+        return given
 
     @model_validator(mode="after")
     def _hidden_within_reach(self) -> MACEConfig:
@@ -120,6 +137,10 @@ class MACE(Potential):
        and a radial basis of its length.
     2. Each layer is a `ManyBodyInteraction`. The last keeps the invariant scalars only.
     3. Atomic energies are the sum over layers of their readouts, linear but for the last.
+
+    Readouts of later layers start with a smaller weight: what an atom's own neighbours can explain is then learned from
+    them, and little from atoms farther away, which a few frames do not tell apart from chance. (Batatia et al. weigh
+    all layers alike.)
     """
 
     config: MACEConfig
@@ -156,22 +177,26 @@ class MACE(Potential):
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
         x = self.embedding.index_select(0, species)
         energies = []
-        for layer, readout in zip(self.layers, self.readouts, strict=True):
+        for layer, readout, weight in zip(
+            self.layers, self.readouts, self.config.energy_weights, strict=True
+        ):
             x = layer(x, species, harmonics, basis, graph)
-            energies.append(readout(x).squeeze(-1))
-        return torch.stack(energies).sum(0) / math.sqrt(len(energies))
+            energies.append(weight * readout(x).squeeze(-1))
+        return torch.stack(energies).sum(0)
 
     def lower(self) -> tuple[Program, Value]:
         """The network as a program of the compiled core; see `Potential.lower`."""
         program = Program(len(self.species), self.config.l_max)
         energy: Value | None = None
         x: Value | None = None
-        for layer, readout in zip(self.layers, self.readouts, strict=True):
+        for layer, readout, weight in zip(
+            self.layers, self.readouts, self.config.energy_weights, strict=True
+        ):
             assert isinstance(layer, ManyBodyInteraction)
             assert isinstance(readout, Readout)
             if x is None:
                 x = program.embed(layer.irreps_in, Weights.of(self.embedding))
             x = layer.lower(program, x, self.basis)
-            energy = readout.lower(program, x, 1 / math.sqrt(len(self.layers)), into=energy)
+            energy = readout.lower(program, x, weight, into=energy)
         assert energy is not None
         return program, energy
