@@ -100,7 +100,7 @@ def test_it_repeats_bit_by_bit_and_leaves_the_random_state_alone(settings, tmp_p
 
 def test_scale_and_shift_of_each_species_come_from_the_training_data(settings, data, tmp_path):
     e0s = {"C": -1.0, "O": -2.0}
-    config = settings(epochs=1, data={"train": str(data), "e0s": e0s})
+    config = settings(epochs=1, data={"train": str(data), "val": 0.1, "e0s": e0s})
     result = train(config, out=tmp_path / "run")
     frames = read_frames(data)
     chosen, _ = split(len(frames), config.data.val, config.seed)
@@ -262,8 +262,8 @@ def test_a_loss_that_is_not_finite_stops_with_advice_and_keeps_the_best(settings
 
     honest = Loss.__call__
 
-    def broken(self, terms):
-        total = honest(self, terms)
+    def broken(self, terms, *progress):
+        total = honest(self, terms, *progress)
         broken.calls += 1
         return total * float("nan") if broken.calls > 12 else total
 
