@@ -170,6 +170,13 @@ def test_the_probe_catches_a_wrong_result(path):
         cynosure.load(path)
 
 
+@pytest.mark.parametrize("tolerance", [{}, {"energy": "much", "forces": 1.0, "stress": 1.0}, None])
+def test_a_probe_without_its_tolerances_is_damaged(path, tolerance):
+    rewrite(path, lambda header: header["probe"].update(tolerance={"float32": tolerance}))
+    with pytest.raises(ValueError, match=r"the probe in .* is damaged"):
+        cynosure.load(path)
+
+
 def test_no_space_left_keeps_the_old_file(path, model, monkeypatch):
     before = path.read_bytes()
 

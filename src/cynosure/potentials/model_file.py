@@ -146,7 +146,8 @@ def check_probe(model: Potential, probe: Mapping[str, Any], path: str | Path) ->
     outputs = (*_PROBE_OUTPUTS, *model.uncertainties)
     try:
         graph = _probe_graph(model, probe).to(model.device)
-        tolerance = probe["tolerance"][str(model.dtype).removeprefix("torch.")]
+        tolerances = probe["tolerance"][str(model.dtype).removeprefix("torch.")]
+        tolerance = {name: float(tolerances[name]) for name in outputs}
         expected = {name: np.asarray(probe[name], dtype=np.float64) for name in outputs}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the probe in '{path}' is damaged: {error!r}") from None
