@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,8 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks import finished_runs
+from benchmarks.sides import ROOT, environment
 
-ROOT = Path(__file__).resolve().parent.parent
 # Name to what differs from the default, as for `cynosure train --set`.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
@@ -111,16 +110,16 @@ def main() -> None:
     log = out / "results.jsonl"
     done = finished_runs.read(log, Run, Outcome)
 
-    def finish(number: int, run: Run) -> None:
+    def finish(numbered: tuple[int, Run]) -> None:
+        number, run = numbered
         what = f"{number} of {len(runs)}: {run.variant}, {run.data}, seed {run.seed}"
         print(what, file=sys.stderr, flush=True)
         done[run] = train(run, data[run.data], out / "runs" / str(number))
         finished_runs.keep(log, run, done[run])
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        left = [(number, run) for number, run in enumerate(runs, start=1) if run not in done]
-        for _ in pool.map(finish, *zip(*left, strict=True)) if left else ():
-            pass
+        # (As a list: an error of a run is raised when its result is asked for.)
+        list(pool.map(finish, [numbered for numbered in enumerate(runs, start=1) if numbered[1] not in done]))
     print("\n".join(table(runs, done)))
 
 
@@ -137,7 +136,7 @@ def train(run: Run, frames: Path, folder: Path) -> Outcome:
     subprocess.run(
         [*command, str(frames), *limits, "--out", str(folder), *settings],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        env=environment(threads=1),
         check=True,
         stdout=subprocess.DEVNULL,
     )

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -29,8 +28,8 @@ from ase import Atoms
 
 from benchmarks import finished_runs
 from benchmarks.equal_time_errors import MARK
+from benchmarks.sides import ROOT, environment
 
-ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = Path(__file__).resolve().parent / "configs"
 # The package that trains a model of `configs`, and reads it again.
 _ENGINES = {"allegro": "nequip", "mace": "mace", "nequip": "nequip"}
@@ -185,14 +184,13 @@ class Trainer:
         return time.perf_counter() - start
 
     def _environment(self) -> dict[str, str]:
-        threads = str(self.run.threads)
-        environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        variables = environment(self.run.threads)
         if self.side.engine != "cynosure":
-            environment.pop("PYTHONPATH", None)  # it is for our interpreter
+            variables.pop("PYTHONPATH", None)  # it is for our interpreter
         if self.side.engine == "mace":
             # The e3nn that MACE pins reads its own constants so, as MACE does its models.
-            environment["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
-        return environment
+            variables["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+        return variables
 
 
 def affordable(budget: float, pilots: Sequence[float]) -> int:

@@ -25,6 +25,11 @@ _TINY = {
 }
 
 
+def environment(threads: int) -> dict[str, str]:
+    """That of this process, for one that computes on so many threads."""
+    return os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+
 class SideFailed(RuntimeError):
     """A side could not prepare its measurement, or take it; the message says why."""
 
@@ -53,26 +58,24 @@ class Process:
 
     def __init__(self, python: str, side: Side, threads: int, cache: Path, tiny: bool) -> None:
         self.side = side
-        environment = os.environ | {
-            "OMP_NUM_THREADS": str(threads),
-            "MKL_NUM_THREADS": str(threads),
+        variables = environment(threads) | {
             "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
             "TORCHINDUCTOR_COMPILE_THREADS": "1",
         }
         if side.worker != "cynosure":
-            environment.pop("PYTHONPATH", None)  # it is for our interpreter
-            environment["PYTHONWARNINGS"] = "ignore"
+            variables.pop("PYTHONPATH", None)  # it is for our interpreter
+            variables["PYTHONWARNINGS"] = "ignore"
             # NequIP's own check of a compiled model asks for more agreement than float32 gives.
-            environment["NEQUIP_SKIP_AOTI_MODEL_CHECK"] = "1"
+            variables["NEQUIP_SKIP_AOTI_MODEL_CHECK"] = "1"
             # The e3nn that MACE pins reads its own constants so.
-            environment["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+            variables["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
         self._process = subprocess.Popen(
             [python, "-m", f"benchmarks.worker_{side.worker}", "--threads", str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=environment,
+            env=variables,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -25,3 +26,17 @@ def _rerun(isa: str, file: str, chosen: str) -> None:
 def rerun_under() -> Callable[[str, str, str], None]:
     """Runs tests of a file once more under another instruction set: (its name, the file, what `-k` chooses)."""
     return _rerun
+
+
+@pytest.fixture(scope="session")
+def tiny() -> dict[str, Any]:
+    """Settings of a small network with a repulsive core."""
+    return {
+        "model": "nequip",
+        "layers": 2,
+        "l_max": 1,
+        "channels": 4,
+        "radial_hidden": (8, 4),
+        "cutoff": 3.5,
+        "zbl": True,
+    }

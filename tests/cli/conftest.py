@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,21 +13,9 @@ from ase.io import write
 
 from cynosure.potentials import build
 
-TINY = {
-    "model": "nequip",
-    "layers": 2,
-    "l_max": 1,
-    "channels": 4,
-    "radial_hidden": (8, 4),
-    "cutoff": 3.5,
-    "zbl": True,
-}
 
-
-def _saved(folder: Path, **config) -> Path:
-    model = build(
-        {**TINY, **config}, ["H", "C", "O", "Si"], scale=0.3, avg_neighbours=12.0, dtype=torch.float32
-    )
+def _saved(folder: Path, config: Mapping[str, Any]) -> Path:
+    model = build(config, ["H", "C", "O", "Si"], scale=0.3, avg_neighbours=12.0, dtype=torch.float32)
     model.provenance = {"note": "[odd] markup"}
     path = folder / "model.safetensors"
     model.save(path)
@@ -33,21 +23,21 @@ def _saved(folder: Path, **config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model_file(tmp_path_factory) -> Path:
+def model_file(tmp_path_factory, tiny) -> Path:
     """A small model with fresh weights that knows H, C, O and Si."""
-    return _saved(tmp_path_factory.mktemp("model"))
+    return _saved(tmp_path_factory.mktemp("model"), tiny)
 
 
 @pytest.fixture(scope="session")
-def chiral_model_file(tmp_path_factory) -> Path:
+def chiral_model_file(tmp_path_factory, tiny) -> Path:
     """The same without parity labels."""
-    return _saved(tmp_path_factory.mktemp("chiral"), parity=False)
+    return _saved(tmp_path_factory.mktemp("chiral"), {**tiny, "parity": False})
 
 
 @pytest.fixture(scope="session")
-def ensemble_file(tmp_path_factory) -> Path:
+def ensemble_file(tmp_path_factory, tiny) -> Path:
     """The same with two members."""
-    return _saved(tmp_path_factory.mktemp("ensemble"), members=2)
+    return _saved(tmp_path_factory.mktemp("ensemble"), {**tiny, "members": 2})
 
 
 @pytest.fixture

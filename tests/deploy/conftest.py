@@ -13,22 +13,12 @@ from torch import Tensor
 from cynosure.graph import AtomGraph
 from cynosure.potentials import Calibration, Potential, PotentialConfig, build
 
-TINY = {
-    "model": "nequip",
-    "layers": 2,
-    "l_max": 1,
-    "channels": 4,
-    "radial_hidden": (8, 4),
-    "cutoff": 3.5,
-    "zbl": True,
-}
-
 
 @pytest.fixture(scope="session")
-def model() -> Potential:
+def model(tiny) -> Potential:
     """A small network with fresh weights and a repulsive core, in float64."""
     return build(
-        TINY,
+        tiny,
         ["H", "C", "O", "Si"],
         e0s={"H": -13.0, "C": -1030.0, "O": -2040.0, "Si": -7900.0},
         scale=0.3,

@@ -34,7 +34,7 @@ class DataConfig(Config):
     """
 
     train: str = Field(min_length=1)
-    val: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] | str = "auto"
+    val: Annotated[float, Field(gt=0, lt=1)] | str = "auto"
     keys: dict[str, str] = Field(default_factory=dict)
     units: dict[str, str] = Field(default_factory=dict)
     e0s: str | dict[str, float] = "auto"

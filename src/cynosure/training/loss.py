@@ -13,8 +13,8 @@ are made dimensionless and comparable:
 over the residuals that have a label, with h(x) = x² or the Huber function scaled to slope one,
 h(x) = x²/(2δ) for |x| < δ and |x| − δ/2 beyond.
 
-Forces say more about the energy than few energies do, and their sum what it cannot be without: the weight of the energy
-is w · ρ^(p − 1) at progress p, so that it grows by the factor ρ (`energy_rise`) from start to end.
+The energy is first learned through the forces, its derivatives, and what is left of its error late: at progress p its
+weight is w · ρ^(p − 1), which grows by the factor ρ (`energy_rise`) from start to end.
 
 Dividing by s makes the weights and δ mean the same for soft and stiff materials, and leaves the clipping length
 and the learning rate alone when the data change.

@@ -250,10 +250,9 @@ def training_sample(dataset: GraphDataset, size: int, seed: int) -> GraphDataset
 def _held_out(frames: int) -> float:
     """The part of so many frames that is held out: enough to choose weights by, and all others to learn from.
 
-    (Errors of small sets fall almost as fast as their frames grow: what is held out is paid for.)
+    (Every frame that is held out is one that is not learned from.)
     """
-    fewest = min(_FEWEST_HELD_OUT, _LARGEST_PART_HELD_OUT * frames)
-    return max(fewest / frames, _PART_HELD_OUT) if frames else _PART_HELD_OUT
+    return max(_PART_HELD_OUT, min(_LARGEST_PART_HELD_OUT, _FEWEST_HELD_OUT / frames))
 
 
 def _e0s(data: DataConfig, frames: Frames, say: Callable[[str], None]) -> tuple[dict[int, float], str]:
