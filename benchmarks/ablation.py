@@ -24,6 +24,7 @@ from benchmarks.sides import ROOT, environment
 # Name to what differs from the default, as for `cynosure train --set`.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
+    "nequip, last layer read only": ("model.layer_weight=0",),
     "nequip, 64 channels": ("model.channels=64",),
     "nequip, 4 layers": ("model.layers=4",),
     "nequip, l_max 1": ("model.l_max=1",),

@@ -110,6 +110,7 @@ def architecture(channels: int, radial_hidden: tuple[int, ...] = (64, 64)) -> di
         "channels": channels,
         "cutoff": 5.0,
         "radial_hidden": radial_hidden,
+        "layer_weight": 0,
     }
 
 

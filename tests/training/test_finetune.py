@@ -34,7 +34,7 @@ MODEL = {
 }
 # A rate at which a step is taken and nothing moves: 1 − 1e-300 is 1.
 STILL = {"lr": 1e-300}
-WAYS = [{}, {"train": "readout.*"}, {"rank": 2}, {"rank": 1, "train": ["layers.*.convolution.*"]}]
+WAYS = [{}, {"train": "readouts.*"}, {"rank": 2}, {"rank": 1, "train": ["layers.*.convolution.*"]}]
 
 
 class Recorder(Display):
@@ -223,11 +223,11 @@ def test_energies_of_lone_atoms_replace_energies_of_lone_atoms(chosen, frames_fi
 
 
 def test_what_is_frozen_stays_bit_by_bit_and_the_rest_moves(chosen, base, tmp_path):
-    patterns = ["readout.*", "layers.1.self_connection.weights.?"]
+    patterns = ["readouts.*", "layers.1.self_connection.weights.?"]
     display = Recorder()
     train(chosen({"train": patterns}), out=tmp_path / "run", display=display)
     start = weights(base)
-    named = {name for name in start if name.startswith(("readout.", "layers.1.self_connection."))}
+    named = {name for name in start if name.startswith(("readouts.", "layers.1.self_connection."))}
     assert 0 < len(named) < len(start)
     now = model_in_checkpoint(tmp_path / "run")
     assert {name for name in start if not torch.equal(now[name], start[name])} == named
@@ -247,7 +247,7 @@ def test_additions_have_low_rank_and_the_model_holds_their_sum(chosen, base, tmp
     additions = part(tmp_path / "run", "addition/")
     names = {name.rpartition(".")[0] for name in additions}
     assert {"layers.0.convolution.weight", "layers.0.self_connection.weights.0"} <= names
-    assert "readout.layers.0.weights.0" not in names  # [8, 1]: rank 2 would take more numbers than it has
+    assert "readouts.1.layers.0.weights.0" not in names  # [8, 1]: rank 2 would take more numbers than it has
     for name in names:
         first, second = additions[f"{name}.first"], additions[f"{name}.second"]
         assert second.abs().max() > 0
@@ -329,7 +329,7 @@ def test_symmetries_hold_after_training_with_additions(chosen, frames_file, tmp_
     np.testing.assert_allclose(other["forces"], one["forces"].numpy() @ turn.T, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("way", [{"rank": 2}, {"train": ["readout.*", "embedding"]}])
+@pytest.mark.parametrize("way", [{"rank": 2}, {"train": ["readouts.*", "embedding"]}])
 def test_a_resumed_run_ends_as_if_it_had_not_been_stopped(chosen, base, tmp_path, way):
     moved = shutil.copy(base, tmp_path / "elsewhere.safetensors")
     train(chosen(way, e0s="fit"), out=tmp_path / "whole")
@@ -445,7 +445,7 @@ def test_an_element_that_the_base_model_does_not_know_is_named(chosen, make_mole
     ("settings", "message"),
     [
         ({"finetune": {"rank": 2}}, "beside those of a base model: --from MODEL"),
-        ({"finetune": {"train": "readout.*"}}, "beside those of a base model: --from MODEL"),
+        ({"finetune": {"train": "readouts.*"}}, "beside those of a base model: --from MODEL"),
         ({"finetune": {"base": "a", "rank": 0}}, r"finetune\.rank"),
         ({"finetune": {"base": "a", "train": []}}, r"finetune\.train"),
         ({"finetune": {"base": "a", "rnak": 2}}, r"no setting 'finetune\.rnak'; did you mean 'rank'"),

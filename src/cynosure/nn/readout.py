@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from cynosure.kernels import Program, Value
@@ -44,3 +46,21 @@ class Readout(nn.Module):
             x = layer.lower(program, x)
         assert isinstance(last, Linear)
         return program.linear(x, last.terms(scale), self.irreps_out, into=into)
+
+
+def layer_weights(layers: int, ratio: float) -> list[float]:
+    """Weights of the energies that the layers of a network bring, in their order.
+
+    A geometric series whose squares sum to one, so that the weighted sum of readouts of unit variance has unit
+    variance. Later layers then start with less of the energy: what an atom's own neighbours can explain is learned
+    from them, and little from atoms farther away, which a few frames do not tell apart from chance.
+
+    Args:
+        layers: their number.
+        ratio: of each weight to the one before; 1 weighs all alike, 0 gives the last layer everything.
+    """
+    if ratio == 0:
+        return [0.0] * (layers - 1) + [1.0]
+    weights = [ratio**number for number in range(layers)]
+    length = math.hypot(*weights)
+    return [weight / length for weight in weights]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 import torch
@@ -11,7 +10,15 @@ from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
 from cynosure.kernels import Program, Value, Weights, spherical_harmonics
-from cynosure.nn import Convolution, Linear, ProductBasis, RadialBasis, Readout, SelfConnection
+from cynosure.nn import (
+    Convolution,
+    Linear,
+    ProductBasis,
+    RadialBasis,
+    Readout,
+    SelfConnection,
+    layer_weights,
+)
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
 
@@ -34,7 +41,8 @@ class MACEConfig(PotentialConfig):
         radial_hidden: hidden layers of each convolution's radial network; the last is its number of radial functions.
         self_connection: add to each product a species-dependent linear map of the features before the layer.
         readout_hidden: channels of a hidden layer in the last readout; 0 for a linear one.
-        layer_weight: of each layer's energy, beside that of the layer before, when training starts.
+        layer_weight: of each layer's energy, beside that of the layer before, when training starts; 0 reads the last
+            layer only.
     """
 
     model: Literal["mace"] = "mace"
@@ -49,14 +57,7 @@ class MACEConfig(PotentialConfig):
     radial_hidden: tuple[Channels, ...] = Field(default=(32, 16), min_length=1, max_length=16)
     self_connection: bool = True
     readout_hidden: int = Field(default=16, ge=0, le=4096)
-    layer_weight: float = Field(default=0.3, gt=0, le=1)
-
-    @property
-    def energy_weights(self) -> list[float]:
-        """Of the layers' readouts: a geometric series whose squares sum to one, so that their sum has unit variance."""
-        weights = [self.layer_weight**number for number in range(self.layers)]
-        length = math.hypot(*weights)
-        return [weight / length for weight in weights]
+    layer_weight: float = Field(default=0.3, ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -138,9 +139,7 @@ class MACE(Potential):
     2. Each layer is a `ManyBodyInteraction`. The last keeps the invariant scalars only.
     3. Atomic energies are the sum over layers of their readouts, linear but for the last.
 
-    Readouts of later layers start with a smaller weight: what an atom's own neighbours can explain is then learned from
-    them, and little from atoms farther away, which a few frames do not tell apart from chance. (Batatia et al. weigh
-    all layers alike.)
+    Readouts of later layers start with a smaller weight, `nn.layer_weights`. (Batatia et al. weigh all layers alike.)
     """
 
     config: MACEConfig
@@ -152,9 +151,10 @@ class MACE(Potential):
         scalars = Irreps([(config.channels, Irrep(0, 1))])
         hidden = Irreps([(config.channels, Irrep(l, (-1) ** l)) for l in range(config.hidden_l_max + 1)])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), scalars.dim))
-        self.layers, self.readouts = nn.ModuleList(), nn.ModuleList()
+        self.layers, self.readouts = nn.ModuleList(), nn.ModuleDict()
+        self.layer_weights = layer_weights(config.layers, config.layer_weight)
         irreps = scalars
-        for number in range(config.layers):
+        for number, weight in enumerate(self.layer_weights):
             last = number == config.layers - 1
             irreps_out = scalars if last else hidden
             self.layers.append(
@@ -168,7 +168,8 @@ class MACE(Potential):
                 )
             )
             nonlinear = f"{config.readout_hidden}x0e" if last and config.readout_hidden else None
-            self.readouts.append(Readout(irreps_out, "0e", nonlinear))
+            if weight:
+                self.readouts[str(number)] = Readout(irreps_out, "0e", nonlinear)
             irreps = irreps_out
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
@@ -177,26 +178,23 @@ class MACE(Potential):
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
         x = self.embedding.index_select(0, species)
         energies = []
-        for layer, readout, weight in zip(
-            self.layers, self.readouts, self.config.energy_weights, strict=True
-        ):
+        for number, (layer, weight) in enumerate(zip(self.layers, self.layer_weights, strict=True)):
             x = layer(x, species, harmonics, basis, graph)
-            energies.append(weight * readout(x).squeeze(-1))
+            if weight:
+                energies.append(weight * self.readouts[str(number)](x).squeeze(-1))
         return torch.stack(energies).sum(0)
 
     def lower(self) -> tuple[Program, Value]:
         """The network as a program of the compiled core; see `Potential.lower`."""
         program = Program(len(self.species), self.config.l_max)
+        layers = [layer for layer in self.layers if isinstance(layer, ManyBodyInteraction)]
+        x = program.embed(layers[0].irreps_in, Weights.of(self.embedding))
         energy: Value | None = None
-        x: Value | None = None
-        for layer, readout, weight in zip(
-            self.layers, self.readouts, self.config.energy_weights, strict=True
-        ):
-            assert isinstance(layer, ManyBodyInteraction)
-            assert isinstance(readout, Readout)
-            if x is None:
-                x = program.embed(layer.irreps_in, Weights.of(self.embedding))
+        for number, (layer, weight) in enumerate(zip(layers, self.layer_weights, strict=True)):
             x = layer.lower(program, x, self.basis)
-            energy = readout.lower(program, x, weight, into=energy)
+            if weight:
+                readout = self.readouts[str(number)]
+                assert isinstance(readout, Readout)
+                energy = readout.lower(program, x, weight, into=energy)
         assert energy is not None
         return program, energy

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
 from cynosure.kernels import NotLowered, Program, Value, Weights, spherical_harmonics
-from cynosure.nn import Convolution, Gate, LayerNorm, RadialBasis, Readout, SelfConnection
+from cynosure.nn import (
+    Convolution,
+    Gate,
+    LayerNorm,
+    RadialBasis,
+    Readout,
+    SelfConnection,
+    layer_weights,
+)
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
 
@@ -33,7 +41,9 @@ class NequIPConfig(PotentialConfig):
             functions.
         self_connection: add to each convolution a species-dependent linear map of the features before it.
         layer_norm: normalise the features after each layer but the last.
-        readout_hidden: channels of a hidden layer in the readout; 0 for a linear readout.
+        readout_hidden: channels of a hidden layer in the last readout; 0 for a linear one.
+        layer_weight: of each layer's energy, beside that of the layer before, when training starts; 0 reads the last
+            layer only.
     """
 
     model: Literal["nequip"] = "nequip"
@@ -48,6 +58,7 @@ class NequIPConfig(PotentialConfig):
     self_connection: bool = True
     layer_norm: bool = False
     readout_hidden: int = Field(default=0, ge=0, le=4096)
+    layer_weight: float = Field(default=0.3, ge=0, le=1)
 
     def channels_of(self, l: int) -> int:
         """Channels of the irreps of degree l."""
@@ -125,13 +136,16 @@ class Interaction(nn.Module):
 
 
 class NequIP(Potential):
-    """Equivariant message passing with gated nonlinearities and a linear readout of atomic energies.
+    """Equivariant message passing with gated nonlinearities and a linear readout of atomic energies behind each layer.
 
     1. Each atom starts with learned scalars of its species; each edge gets spherical harmonics of its direction
        and a radial basis of its length.
     2. Each layer is an `Interaction`. Its irreps are those of the settings that the layer can reach; the last
        layer keeps the invariant scalars only.
-    3. The readout maps these to one energy per atom.
+    3. Atomic energies are the sum over layers of their readouts.
+
+    Readouts of later layers start with a smaller weight, `nn.layer_weights`. (Batzner et al. read the last layer only,
+    `layer_weight` 0.)
     """
 
     config: NequIPConfig
@@ -143,11 +157,14 @@ class NequIP(Potential):
         self.basis = RadialBasis(config.cutoff, config.num_basis, config.radial_basis, config.envelope_power)
         irreps = Irreps([(config.channels_of(0), Irrep(0, config.parities_of(0)[0]))])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), irreps.dim))
-        self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
-        for number in range(config.layers):
-            l_max = 0 if number == config.layers - 1 else config.l_max
-            irreps_out = self._reachable(irreps, l_max)
-            if number == config.layers - 1:
+        energy = Irreps([(1, irreps[0][1])])
+        hidden = Irreps([(config.readout_hidden, irreps[0][1])]) if config.readout_hidden else None
+        self.layers, self.norms, self.readouts = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
+        self.layer_weights = layer_weights(config.layers, config.layer_weight)
+        for number, weight in enumerate(self.layer_weights):
+            last = number == config.layers - 1
+            irreps_out = self._reachable(irreps, 0 if last else config.l_max)
+            if last:
                 irreps_out = Irreps([(mul, ir) for mul, ir in irreps_out if ir.is_scalar()])
             self.layers.append(
                 Interaction(
@@ -159,24 +176,25 @@ class NequIP(Potential):
                     calibration.avg_neighbours,
                 )
             )
-            if config.layer_norm and number < config.layers - 1:
+            if config.layer_norm and not last:
                 self.norms.append(LayerNorm(irreps_out))
+            if weight:
+                self.readouts[str(number)] = Readout(irreps_out, energy, hidden if last else None)
             irreps = irreps_out
-        hidden = [(config.readout_hidden, irreps[0][1])] if config.readout_hidden else None
-        self.readout = Readout(
-            irreps, Irreps([(1, irreps[0][1])]), None if hidden is None else Irreps(hidden)
-        )
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless; see `Potential.atomic_energies`."""
         harmonics = spherical_harmonics(self.config.l_max, vectors)
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
         x = self.embedding.index_select(0, species)
-        for number, layer in enumerate(self.layers):
+        energies = []
+        for number, (layer, weight) in enumerate(zip(self.layers, self.layer_weights, strict=True)):
             x = layer(x, species, harmonics, basis, graph)
             if number < len(self.norms):
                 x = self.norms[number](x)
-        return self.readout(x).squeeze(-1)
+            if weight:
+                energies.append(weight * self.readouts[str(number)](x).squeeze(-1))
+        return torch.stack(energies).sum(0)
 
     def lower(self) -> tuple[Program, Value]:
         """The network as a program of the compiled core; see `Potential.lower`."""
@@ -185,9 +203,15 @@ class NequIP(Potential):
         program = Program(len(self.species), self.config.l_max)
         layers = [layer for layer in self.layers if isinstance(layer, Interaction)]
         x = program.embed(layers[0].irreps_in, Weights.of(self.embedding))
-        for layer in layers:
+        energy: Value | None = None
+        for number, (layer, weight) in enumerate(zip(layers, self.layer_weights, strict=True)):
             x = layer.lower(program, x, self.basis)
-        return program, self.readout.lower(program, x)
+            if weight:
+                readout = self.readouts[str(number)]
+                assert isinstance(readout, Readout)
+                energy = readout.lower(program, x, weight, into=energy)
+        assert energy is not None
+        return program, energy
 
     def _reachable(self, irreps_in: Irreps, l_max: int) -> Irreps:
         """The irreps of the settings that one convolution of `irreps_in` can reach, by degree."""
