@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 
 
 def _rerun(isa: str, file: str, chosen: str) -> None:
@@ -40,3 +41,11 @@ def tiny() -> dict[str, Any]:
         "cutoff": 3.5,
         "zbl": True,
     }
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    """Sets how many threads torch computes with, until the end of the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

@@ -63,16 +63,12 @@ def derivatives(function, inputs, receivers, senders, table) -> list[torch.Tenso
 @pytest.mark.parametrize("in_order", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", TABLES)
-def test_agrees_with_the_reference_to_third_order(name, dtype, in_order, threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        # 300 edges on 4 nodes: more than one chunk each; and nodes without any edge.
-        arguments = case(name, 6, 300, 11, dtype, in_order)
-        found = derivatives(convolve, *arguments)
-        expected = derivatives(convolve_reference, *arguments)
-    finally:
-        torch.set_num_threads(before)
+def test_agrees_with_the_reference_to_third_order(name, dtype, in_order, threads, set_threads):
+    set_threads(threads)
+    # 300 edges on 4 nodes: more than one chunk each; and nodes without any edge.
+    arguments = case(name, 6, 300, 11, dtype, in_order)
+    found = derivatives(convolve, *arguments)
+    expected = derivatives(convolve_reference, *arguments)
     for value, reference in zip(found, expected, strict=True):
         scale = reference.detach().abs().max()
         assert (value - reference).detach().abs().max() <= TOLERANCE[dtype] * scale
@@ -82,7 +78,9 @@ def test_agrees_with_the_reference_to_third_order(name, dtype, in_order, threads
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", TABLES)
-def test_the_step_of_training_on_forces_agrees_with_the_reference(name, dtype, threads, monkeypatch):
+def test_the_step_of_training_on_forces_agrees_with_the_reference(
+    name, dtype, threads, monkeypatch, set_threads
+):
     inputs, *graph = case(name, 6, 300, 11, dtype, True)
     generator = torch.Generator().manual_seed(2)
     directions = [torch.randn(value.shape, generator=generator, dtype=dtype) for value in inputs[:3]]
@@ -97,12 +95,8 @@ def test_the_step_of_training_on_forces_agrees_with_the_reference(name, dtype, t
     calls = []
     fused = torch.ops.cynosure.convolve_second
     monkeypatch.setattr(torch.ops.cynosure, "convolve_second", lambda *a: calls.append(1) or fused(*a))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        found = step(convolve)
-    finally:
-        torch.set_num_threads(before)
+    set_threads(threads)
+    found = step(convolve)
     assert calls == [1]
     for value, reference in zip(found, step(convolve_reference), strict=True):
         assert (value - reference).abs().max() <= TOLERANCE[dtype] * reference.abs().max()
@@ -140,14 +134,10 @@ def test_gradcheck_and_gradgradcheck():
 
 @needs_core
 @pytest.mark.parametrize("threads", [1, 2])
-def test_results_repeat_bit_for_bit(threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        arguments = case("common", 50, 900, 8, torch.float32, True)
-        runs = [derivatives(convolve, *arguments) for _ in range(3)]
-    finally:
-        torch.set_num_threads(before)
+def test_results_repeat_bit_for_bit(threads, set_threads):
+    set_threads(threads)
+    arguments = case("common", 50, 900, 8, torch.float32, True)
+    runs = [derivatives(convolve, *arguments) for _ in range(3)]
     for run in runs[1:]:
         assert all(torch.equal(a, b) for a, b in zip(run, runs[0], strict=True))
 

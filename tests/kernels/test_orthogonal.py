@@ -60,18 +60,12 @@ def test_inputs_need_not_be_contiguous():
 
 
 @pytest.mark.skipif(not core.available(), reason="the compiled core is off or was not built")
-def test_threads_agree_bit_by_bit():
-    inputs, before = (
-        [torch.randn(40, 64, 64, generator=torch.Generator().manual_seed(0))],
-        torch.get_num_threads(),
-    )
-    try:
-        torch.set_num_threads(1)
-        (one,) = orthogonal(inputs, [1.0])
-        torch.set_num_threads(2)
-        (two,) = orthogonal(inputs, [1.0])
-    finally:
-        torch.set_num_threads(before)
+def test_threads_agree_bit_by_bit(set_threads):
+    inputs = [torch.randn(40, 64, 64, generator=torch.Generator().manual_seed(0))]
+    set_threads(1)
+    (one,) = orthogonal(inputs, [1.0])
+    set_threads(2)
+    (two,) = orthogonal(inputs, [1.0])
     assert torch.equal(one, two)
 
 

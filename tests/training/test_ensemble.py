@@ -58,11 +58,13 @@ def untimed(folder):
     ]
 
 
-def test_a_member_trains_as_it_would_alone(ensemble, tmp_path):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_member_trains_as_it_would_alone(ensemble, tmp_path, threads, set_threads):
     """Member n is the run with the seed n; the log has the means, and validation is of the mean."""
     # One batch of all frames, so that the order of frames, which is the seed's too, plays no part. So short a gradient
     # is let through that each is shortened, and by its own length.
     chosen = {"batch": {"max_edges": 10**6}, "optimiser": {"clip": 1e-3, "kind": "adam"}}
+    set_threads(threads)  # for one member after the other, and for both at once
     result = train(ensemble(2, **chosen), out=tmp_path / "both")
     for seed in (0, 1):
         train(ensemble(1, seed=seed, **chosen), out=tmp_path / f"{seed}")

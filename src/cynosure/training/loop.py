@@ -30,6 +30,7 @@ from cynosure.training.metrics_log import MetricsLog
 from cynosure.training.pace import Finish, Pace, Validate
 from cynosure.training.parity import ParitySample
 from cynosure.training.schedule import learning_rate_factor
+from cynosure.training.side_by_side import SideBySide
 from cynosure.training.targets import Target, targets_of
 
 # A validation is worth a checkpoint, but not every tenth of a second.
@@ -45,7 +46,8 @@ class Trainer:
     """One model in training.
 
     The members of an ensemble see the same batches, as one graph. Each has its own loss and gradient, and moves as it
-    would alone; average, validation and choice of the best are of the ensemble.
+    would alone, beside the others where there are threads for it; average, validation and choice of the best are of the
+    ensemble.
 
     Args:
         model: with the weights to start from, on its device.
@@ -88,6 +90,7 @@ class Trainer:
         self.loss = Loss(config.loss, scale)
         self.base: Mapping[str, str] | None = setup["base"]
         self._learners = learners
+        self._at_once = SideBySide(len(learners) if model.device.type == "cpu" else 1)
         if previous is not None:
             self._restore(previous)
         self._checkpoint_path = out / "checkpoint.safetensors"
@@ -135,6 +138,7 @@ class Trainer:
             self.save()
             raise
         finally:
+            self._at_once.close()
             self._display.close()
 
     def save(self) -> None:
@@ -198,16 +202,18 @@ class Trainer:
         began = time.monotonic()
         lr = self.config.optimiser.lr * learning_rate_factor(progress, self.config.schedule)
         graph, targets = self._load(indices)
-        numbers, terms = [], {}
-        for learner in self._learners:
+
+        def differentiate(learner: Learner) -> Tensor:
             total, terms, norm = learner.differentiate(graph, targets, self.loss, progress)
             means = [term.total.detach() / term.count for term in terms.values()]
-            numbers.append(torch.stack([total, norm.to(total.dtype), *means]))
+            return torch.stack([total, norm.to(total.dtype), *means])
+
+        names = [name for name in self.loss.outputs if name in targets]
+        numbers = self._at_once.map(differentiate, self._learners)
         loss, gradient, *parts = torch.stack(numbers).mean(dim=0).tolist()
         if not (math.isfinite(loss) and math.isfinite(gradient)):
             raise Diverged(self._divergence(loss))
-        for learner in self._learners:
-            learner.move(lr)
+        self._at_once.map(lambda learner: learner.move(lr), self._learners)
         self.state.step += 1
         self.average.update(self.state.step)
         self._log.append(
@@ -218,7 +224,7 @@ class Trainer:
                 "progress": progress,
                 "lr": lr,
                 "loss": loss,
-                **dict(zip(terms, parts, strict=True)),
+                **dict(zip(names, parts, strict=True)),
                 "gradient": gradient,
                 "elapsed": round(self.read_clock(), 4),
             }
