@@ -87,7 +87,7 @@ def test_every_option_reaches_the_settings(data, tmp_path):
         *["train", data, "--val", "0.25", "--config", tmp_path / "settings.json", "--epochs", 1],
         *["--e0s", '{"H": -1, "O": 2.5}', "--key", "energy=REF_energy", "--key", "forces=REF_forces"],
         *["--unit", "energy=kcal/mol", "--unit", "forces=kcal/mol/Å", "--out", tmp_path / "run", "--seed", 7],
-        *["--set", "optimiser.lr=0.002", *TINY],
+        *["--set", "optimiser.lr=0.002", "--preset", "large", "--ensemble", 2, *TINY],
     )
     assert result.returncode == 0, result.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -99,7 +99,8 @@ def test_every_option_reaches_the_settings(data, tmp_path):
         "e0s": {"H": -1.0, "O": 2.5},
     }
     assert (config["optimiser"]["lr"], config["ema"]["decay"], config["seed"]) == (0.002, 0.5, 7)
-    assert config["model"]["channels"] == 2
+    assert config["model"].items() >= {"channels": 2, "members": 2}.items()
+    assert "preset" not in config["model"]
     assert "Held-out frames (3)" in result.stdout
 
 
@@ -169,6 +170,7 @@ def test_fine_tuning_starts_from_a_model_and_resumes_without_naming_it(data, tmp
         (["DATA", "--set", "finetune.rank=4"], "--from MODEL"),
         (["DATA", "--e0s", "keep"], "--from MODEL"),
         (["DATA", "--ensemble", "0"], "'model.members'"),
+        (["DATA", "--preset", "tiny"], "the presets are small, medium, large"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(data, tmp_path, monkeypatch, capsys, arguments, message):

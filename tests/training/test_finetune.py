@@ -406,6 +406,10 @@ def test_settings_that_agree_with_the_base_model_are_no_contradiction(chosen, tm
     [
         ({"model": {"channels": 16}}, r"model\.channels is 8 there and 16 here; leave these settings out"),
         ({"model": {"cutoff": 4.0, "l_max": 2}}, r"model\.cutoff is 3\.0 there and 4\.0 here, model\.l_max"),
+        (
+            {"model": {"preset": "small"}},
+            r"model\.layers is 2 there and \d here|model\.channels is 8 there and",
+        ),
         ({"model": {"chanels": 8}}, r"no setting 'model\.chanels'; did you mean 'channels'"),
         ({"finetune": {"base": "nothing.safetensors"}}, r"no model file 'nothing\.safetensors'"),
         (

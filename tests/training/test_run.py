@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 import cynosure
 from cynosure.data import read_frames, split
-from cynosure.training import Display, LineDisplay, TrainConfig, evaluate, train
+from cynosure.potentials import members_of, resolve
+from cynosure.training import Display, LineDisplay, TrainConfig, evaluate, from_settings, train
 from cynosure.training.metrics_log import read_log
 
 
@@ -393,7 +394,6 @@ def test_few_frames_are_held_out_if_nothing_is_said(frames, held_out):
 
 def test_automatic_sizes_suit_the_data(data, tmp_path):
     from cynosure.data import GraphDataset, read_frames
-    from cynosure.training import from_settings
     from cynosure.training.setup import resolve_sizes
 
     dataset = GraphDataset(read_frames(data), 3.0)
@@ -403,6 +403,56 @@ def test_automatic_sizes_suit_the_data(data, tmp_path):
     assert config.val_every == config.epochs // 100
     given = resolve_sizes(from_settings({"data": str(data), "minutes": 3}), dataset)
     assert given.epochs is None
+
+
+@pytest.mark.parametrize(
+    ("minutes", "threads", "given", "expected"),
+    [
+        (10, 1, {}, "medium"),
+        (100, 1, {}, "large"),
+        (50, 2, {"cutoff": 4.0}, "large"),
+        (5, 2, {"cutoff": 4.0, "zbl": True}, "medium"),
+        (100, 1, {"channels": 8}, None),
+        (100, 1, {"members": 2}, None),
+        (100, 1, {"model": "nequip"}, None),
+        (100, 1, {"preset": "small"}, None),
+        (None, 1, {}, None),
+    ],
+)
+def test_the_preset_follows_from_the_time_there_is(data, set_threads, minutes, threads, given, expected):
+    from cynosure.training.setup import choose_preset, resolve_model
+
+    set_threads(threads)
+    said = []
+    open_settings = {"data": str(data), "model": given, "minutes": minutes, "batch": {"max_edges": 2000}}
+    config = resolve_model(from_settings(open_settings), None)
+    found = choose_preset(config, given, said.append)
+    if expected is None:
+        assert (found, said) == (config, [])
+    else:
+        wanted = resolve({"preset": expected, **given}).model_dump(mode="json")
+        assert found.model == wanted
+        assert found == config.model_copy(update={"model": wanted})
+        assert f"preset '{expected}'" in said[0]
+
+
+def test_a_run_by_the_clock_starts_with_the_preset_it_chose(settings, data, tmp_path, monkeypatch):
+    """And is resumed with it, though another number of threads would choose another."""
+    from cynosure.potentials import presets
+    from cynosure.training import setup
+
+    small = {"model": "nequip", "layers": 1, "l_max": 0, "channels": 4}
+    monkeypatch.setattr(presets, "PRESETS", {"large": {**small, "members": 2}, "medium": small})
+    monkeypatch.setattr(setup, "_STEPS_FOR_MEMBERS", 1)
+    config = TrainConfig(data={"train": str(data)}, minutes=0.2)
+    recorder = Recorder()
+    result = train(config, out=tmp_path / "run", display=recorder)
+    assert "Model: preset 'large', for 0.2 minutes on " in recorder.text
+    assert members_of(cynosure.load(result.model))[1:]
+    monkeypatch.setattr(setup, "_STEPS_FOR_MEMBERS", 10**9)
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    again = train(from_settings(kept), out=tmp_path / "run", resume=True)
+    assert again.steps == result.steps
 
 
 def test_plain_lines(settings, tmp_path, capsys):

@@ -20,11 +20,19 @@ def train(
         typer.Argument(help="File with labelled frames, of any kind that ASE reads.", show_default=False),
     ] = None,
     val: Annotated[
-        str | None, typer.Option(help="Held-out frames: a file, or a fraction of DATA. [default: 0.1]")
+        str | None,
+        typer.Option(help="Held-out frames: a file, or a fraction of DATA. [default: 0.1 or less]"),
     ] = None,
     from_: Annotated[
         str | None,
         typer.Option("--from", metavar="MODEL", help="Fine-tune: start from the weights of this model file."),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Architecture: small, medium or large, from fast to accurate. [default: by data and minutes]",
+        ),
     ] = None,
     ensemble: Annotated[
         int | None,
@@ -77,6 +85,7 @@ def train(
     chosen = {"data.train": data, "data.val": number_or_path(val), "data.e0s": _json_or_text(e0s)}
     chosen |= {
         "finetune.base": from_,
+        "model.preset": preset,
         "model.members": ensemble,
         "minutes": minutes,
         "epochs": epochs,

@@ -14,6 +14,7 @@ from cynosure.potentials.evaluator import Evaluator
 from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.model_file import load, read_header, save, write_atomically
 from cynosure.potentials.nequip import NequIP, NequIPConfig
+from cynosure.potentials.presets import PRESETS
 from cynosure.potentials.registry import MODELS, build, resolve
 from cynosure.potentials.trainable import Trainable
 
@@ -21,6 +22,7 @@ __all__ = [
     "MACE",
     "MODELS",
     "OUTPUTS",
+    "PRESETS",
     "UNCERTAINTIES",
     "Calibration",
     "Committee",

@@ -14,6 +14,7 @@ from cynosure.potentials.committee import Committee
 from cynosure.potentials.config import parse
 from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.nequip import NequIP, NequIPConfig
+from cynosure.potentials.presets import with_preset
 
 
 class Architecture(NamedTuple):
@@ -30,11 +31,12 @@ DEFAULT_MODEL = "nequip"
 
 
 def resolve(config: Mapping[str, Any]) -> PotentialConfig:
-    """Settings with every default filled in; `{}` is the default model.
+    """Settings with every default filled in; `{}` is the default model, `{"preset": "small"}` the preset of this name.
 
     Raises:
-        ValueError: an unknown model, key or value; the message names the nearest valid one.
+        ValueError: an unknown model, preset, key or value; the message names the nearest valid one.
     """
+    config = with_preset(config)
     name = config.get("model", DEFAULT_MODEL)
     if name not in MODELS:
         raise ValueError(f"no model '{name}'; the models are {', '.join(MODELS)}")
@@ -59,7 +61,8 @@ def build(
     Member n of an ensemble is the model that a single one with the seed `seed` + n would be.
 
     Args:
-        config: settings of the architecture, such as `{"model": "nequip", "layers": 4, "channels": 64}`.
+        config: settings of the architecture, such as `{"model": "nequip", "layers": 4, "channels": 64}` or
+            `{"preset": "large"}`.
         species: elements the model is to know, as symbols or atomic numbers.
         e0s: eV by species; zero if None.
         e0_kind: see `Calibration`.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cynosure.data import Frames, GraphDataset, epoch_batches, fit_e0s, parse_e0s, require_e0s
 from cynosure.graph import batch
 from cynosure.potentials import Evaluator, Potential, load, resolve
+from cynosure.potentials.presets import with_preset
 from cynosure.training.config import DataConfig
 from cynosure.training.evaluation import DEFAULT_MAX_EDGES, require_known_elements
 
@@ -58,7 +59,7 @@ class BaseModel:
         Raises:
             ValueError: an unknown key, or one that says something else than the model.
         """
-        own = self.model.config.model_dump(mode="json")
+        own, given = self.model.config.model_dump(mode="json"), with_preset(given)
         same = given.get("model", own["model"]) == own["model"]
         wanted = resolve({**own, **given} if same else given).model_dump(mode="json")
         if odd := [key for key in given if own.get(key) != wanted[key]]:

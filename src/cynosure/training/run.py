@@ -26,6 +26,7 @@ from cynosure.training.setup import (
     Calibrated,
     Data,
     calibrate,
+    choose_preset,
     read_base,
     read_data,
     resolve_model,
@@ -174,11 +175,13 @@ def _prepare(
     config: TrainConfig, base: BaseModel | None, display: Display
 ) -> tuple[TrainConfig, Data, GraphDataset, GraphDataset]:
     """Resolved settings, the frames, and their graphs for training and validation."""
+    given = config.model
     config = resolve_model(config, base)
     config, data = read_data(config, base, display.say)
     cutoff = float(config.model["cutoff"])
     train_set = GraphDataset(data.train, cutoff)
-    return resolve_sizes(config, train_set), data, train_set, GraphDataset(data.validation, cutoff)
+    config = choose_preset(resolve_sizes(config, train_set), given, display.say)
+    return config, data, train_set, GraphDataset(data.validation, cutoff)
 
 
 def _require_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -40,6 +40,10 @@ _FEWEST_EPOCHS, _MOST_EPOCHS = 10, 2000
 _BATCH_FRAMES, _BATCH_EDGES = 4, 2048
 # Frames that are held out, if nothing is said: this part, or more where it would be too few to choose weights by.
 _PART_HELD_OUT, _LARGEST_PART_HELD_OUT, _FEWEST_HELD_OUT = 0.05, 0.1, 15
+# s, of one core on one edge of a batch, when the preset `medium` trains. Only the choice of a preset hangs on it.
+_SECONDS_OF_EDGE = 20e-6
+# From as many steps of `medium` on, the time is better spent on four members with a quarter of the steps each.
+_STEPS_FOR_MEMBERS = 80_000
 # As many edges are enough to see how large the features of a fresh network are.
 _EXAMPLE_EDGES = 4096
 
@@ -237,6 +241,26 @@ def resolve_sizes(config: TrainConfig, dataset: GraphDataset) -> TrainConfig:
     if config.val_every == "auto":
         update["val_every"] = max(1, (epochs or 0) // 100)
     return config.model_copy(update=update)
+
+
+def choose_preset(config: TrainConfig, given: Mapping[str, Any], say: Callable[[str], None]) -> TrainConfig:
+    """The settings with the preset that gets farthest in the minutes there are, if the architecture is left open.
+
+    Args:
+        config: resolved settings.
+        given: settings of the architecture before they were resolved.
+        say: is told what was chosen, and why.
+    """
+    if config.minutes is None or config.finetune.base is not None or not given.keys() <= {"cutoff", "zbl"}:
+        return config
+    threads = torch.get_num_threads()
+    steps = 60.0 * config.minutes * threads / (_SECONDS_OF_EDGE * int(config.batch.max_edges))
+    name = "large" if steps >= _STEPS_FOR_MEMBERS else "medium"
+    say(
+        f"Model: preset '{name}', for {config.minutes:g} minutes on {threads} thread{'s' if threads > 1 else ''} with "
+        "these data; --preset chooses another."
+    )
+    return config.model_copy(update={"model": resolve({"preset": name, **given}).model_dump(mode="json")})
 
 
 def training_sample(dataset: GraphDataset, size: int, seed: int) -> GraphDataset:

@@ -1,0 +1,33 @@
+"""Architectures by name, from the fastest to the most accurate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# What each sets; docs/accuracy.md has error against time for them and what else was tried.
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {"model": "nequip", "layers": 2, "channels": 32},
+    "medium": {"model": "nequip", "layers": 3, "channels": 64},
+    "large": {"model": "nequip", "layers": 3, "channels": 64, "members": 4},
+}
+
+
+def with_preset(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an architecture in which `preset` has been replaced by what it stands for; others go over it.
+
+    Raises:
+        ValueError: no such preset, or it has another architecture than the settings say.
+    """
+    settings = dict(config)
+    name = settings.pop("preset", None)
+    if name is None:
+        return settings
+    if name not in PRESETS:
+        raise ValueError(f"no preset '{name}'; the presets are {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    if settings.get("model", preset["model"]) != preset["model"]:
+        raise ValueError(
+            f"the preset '{name}' is of the model '{preset['model']}', not '{settings['model']}'; leave one of them out"
+        )
+    return {**preset, **settings}

@@ -1,0 +1,28 @@
+"""What the presets are, and how they go with other settings."""
+
+import pytest
+
+import cynosure
+from cynosure.potentials import PRESETS, resolve
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_builds_what_it_stands_for(name):
+    model = cynosure.build({"preset": name}, ["Si"])
+    assert model.config == resolve(PRESETS[name])
+    assert "preset" not in model.config.model_dump()
+
+
+def test_settings_go_over_those_of_a_preset():
+    found = resolve({"preset": "large", "members": 2, "cutoff": 4.0}).model_dump()
+    large = resolve(PRESETS["large"]).model_dump()
+    assert found == {**large, "members": 2, "cutoff": 4.0}
+
+
+def test_what_does_not_go_together_is_refused():
+    with pytest.raises(ValueError, match="no preset 'tiny'; the presets are small, medium, large"):
+        resolve({"preset": "tiny"})
+    with pytest.raises(ValueError, match="the preset 'small' is of the model 'nequip', not 'mace'"):
+        resolve({"preset": "small", "model": "mace"})
+    with pytest.raises(ValueError, match="did you mean 'channels'"):
+        resolve({"preset": "small", "chanels": 3})
