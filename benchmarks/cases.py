@@ -192,12 +192,12 @@ def _ase(structure: str, channels: int, *, compiled: tuple[float, float] | tuple
 
 
 def _small(structure: str) -> Case:
-    """What one would choose for speed; of ours that is the default model, as long as there is no smaller preset."""
+    """What one would choose for speed."""
     allegro = {"architecture": "allegro", "engine": "compiled", "structure": structure}
     return Case(
         f"small-{structure}-ase",
-        f"default model beside Allegro of 2 layers and default sizes, {_STRUCTURES[structure]}, {_ASE}",
-        Side("Cynosure", "cynosure", "ase", {"config": _DEFAULT, "structure": structure}),
+        f"preset small beside Allegro of 2 layers and default sizes, {_STRUCTURES[structure]}, {_ASE}",
+        Side("Cynosure", "cynosure", "ase", {"config": {"preset": "small"}, "structure": structure}),
         (Against(Side("Allegro compiled", "nequip", "ase", allegro), 1, 2),),
     )
 
