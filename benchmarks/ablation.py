@@ -1,8 +1,9 @@
 """Which settings train the most accurate potential in a given time: `python -m benchmarks.ablation`.
 
-Every variant changes something of the default, and is trained for the same time on the same split of each data set. The
-time is that of the processor, on one thread (`trainer.py`), so that several can run at once (`--jobs`). A finished run
-is kept in `results.jsonl` of the folder and not repeated: the command goes on where it stopped.
+Every variant changes something of the preset `small`, and is trained for the same time on the same split of each data
+set. The time is that of the processor, on one thread (`trainer.py`), so that several can run at once (`--jobs`). What
+an architecture costs in use is measured too, on the first frame, which makes the table one of error against time. A
+finished run is kept in `results.jsonl` of the folder and not repeated: the command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -21,31 +22,27 @@ from statistics import mean
 from benchmarks import finished_runs
 from benchmarks.sides import ROOT, environment
 
-# Name to what differs from the default, as for `cynosure train --set`.
+# What variants change something of, unless they name an architecture of their own.
+_BASE = "model.preset=small"
+# Name to what differs, as for `cynosure train --set`.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
-    "nequip, last layer read only": ("model.layer_weight=0",),
-    "nequip, 64 channels": ("model.channels=64",),
-    "nequip, 4 layers": ("model.layers=4",),
-    "nequip, l_max 1": ("model.l_max=1",),
-    "nequip, l_max 3": ("model.l_max=3",),
-    "mace, 32x0e+32x1o, l_max 2": (
-        "model.model=mace",
-        "model.channels=32",
-        "model.hidden_l_max=1",
-        "model.l_max=2",
-    ),
+    "last layer read only": ("model.layer_weight=0",),
+    "all layers read alike": ("model.layer_weight=1",),
+    "layer weight 0.1": ("model.layer_weight=0.1",),
+    "16 channels": ("model.channels=16",),
+    "64 channels": ("model.channels=64",),
+    "2 layers": ("model.layers=2",),
+    "4 layers": ("model.layers=4",),
+    "4 layers, 16 channels": ("model.layers=4", "model.channels=16"),
+    "l_max 1": ("model.l_max=1",),
+    "l_max 3": ("model.l_max=3",),
+    "mace, 32x0e+32x1o, l_max 2": ("model.model=mace", "model.l_max=2"),
     "mace, 32x0e+32x1o, l_max 3": ("model.model=mace",),
-    "mace, all layers alike": ("model.model=mace", "model.layer_weight=1"),
+    "mace, 32x0e, l_max 2": ("model.model=mace", "model.l_max=2", "model.hidden_l_max=0"),
+    "mace, all layers read alike": ("model.model=mace", "model.layer_weight=1"),
     "mace, one layer": ("model.model=mace", "model.layers=1"),
     "mace, 64x0e+64x1o, l_max 3": ("model.model=mace", "model.channels=64"),
-    "mace, 64x0e, l_max 3": ("model.model=mace", "model.channels=64", "model.hidden_l_max=0"),
-    "mace, 32x0e+32x1o+32x2e, l_max 2": (
-        "model.model=mace",
-        "model.channels=32",
-        "model.hidden_l_max=2",
-        "model.l_max=2",
-    ),
     "Adam": ("optimiser.kind=adam",),
     "Adam without AMSGrad": ("optimiser.kind=adam", "optimiser.amsgrad=false"),
     "SOAP": (),
@@ -60,6 +57,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "warm-up of a tenth": ("schedule.warmup=0.1",),
     "average of 1,000 steps": ("ema.decay=0.999",),
     "average of 2,000 steps, learning rate to a tenth": ("ema.decay=0.9995", "schedule.final=0.1"),
+    "stress weight 1": ("loss.stress=1",),
     "energy weight 0.1": ("loss.energy=0.1",),
     "energy weight 10": ("loss.energy=10",),
     "energy weight rising from 1 to 50": ("loss.energy=50", "loss.energy_rise=50"),
@@ -89,11 +87,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: root mean square errors on held-out frames at the best validation, eV/Å and eV per atom."""
+    """What came of a run.
+
+    Attributes:
+        forces, energy: root mean square errors on held-out frames at the best validation, eV/Å and eV per atom.
+        steps: of the optimiser.
+        step_of_atom: µs of a step of molecular dynamics, per atom, on one thread.
+    """
 
     forces: float
     energy: float
     steps: int
+    step_of_atom: float
 
 
 def main() -> None:
@@ -124,13 +129,23 @@ def main() -> None:
     print("\n".join(table(runs, done)))
 
 
+def settings_of(variant: str) -> tuple[str, ...]:
+    """All settings of a variant, as for `--set`."""
+    own = VARIANTS[variant]
+    return (
+        own
+        if any(setting.startswith(("model.model=", "model.preset=")) for setting in own)
+        else (_BASE, *own)
+    )
+
+
 def train(run: Run, frames: Path, folder: Path) -> Outcome:
-    """Train as a user would, and read what the run wrote.
+    """Train as a user would, read what the run wrote, and measure how fast the model is.
 
     Raises:
-        subprocess.CalledProcessError: the training failed.
+        subprocess.CalledProcessError: the training failed, or the measurement.
     """
-    settings = [word for setting in VARIANTS[run.variant] for word in ("--set", setting)]
+    settings = [word for setting in settings_of(run.variant) for word in ("--set", setting)]
     limits = ["--minutes", str(run.minutes), "--seed", str(run.seed), "--val", str(_HELD_OUT)]
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
     command = [sys.executable, "-m", "benchmarks.trainer", OTHER_OPTIMISERS.get(run.variant, "own"), "train"]
@@ -145,14 +160,25 @@ def train(run: Run, frames: Path, folder: Path) -> Outcome:
     best = [line for line in lines if line["kind"] == "validation" and line["best"]][-1]
     steps = max(line["step"] for line in lines if line["kind"] == "step")
     errors = best["errors"]
-    return Outcome(errors["forces"]["rmse"], errors["energy_per_atom"]["rmse"], steps)
+    speed = folder / "speed.json"
+    command = [sys.executable, "-m", "cynosure", "bench", str(folder / "model.safetensors"), f"{frames}@0"]
+    subprocess.run(
+        [*command, "--threads", "1", "--json", str(speed)],
+        env=environment(threads=1),
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    (timing,) = json.loads(speed.read_text(encoding="utf-8"))["timings"]
+    return Outcome(errors["forces"]["rmse"], errors["energy_per_atom"]["rmse"], steps, timing["us_per_atom"])
 
 
 def table(runs: Sequence[Run], done: Mapping[Run, Outcome]) -> list[str]:
     """Markdown: for each variant and data set the means over seeds, and the forces beside those of the default."""
     sets = list(dict.fromkeys(run.data for run in runs))
-    heads = [f"{name}: forces, meV/Å | of default | energy, meV/atom | steps" for name in sets]
-    lines = ["| variant | " + " | ".join(heads) + " |", "|---" * (1 + 4 * len(sets)) + "|"]
+    heads = [
+        f"{name}: forces, meV/Å | of default | energy, meV/atom | steps | µs/atom in use" for name in sets
+    ]
+    lines = ["| variant | " + " | ".join(heads) + " |", "|---" * (1 + 5 * len(sets)) + "|"]
     for variant in dict.fromkeys(run.variant for run in runs):
         cells = [variant]
         for name in sets:
@@ -165,6 +191,7 @@ def table(runs: Sequence[Run], done: Mapping[Run, Outcome]) -> list[str]:
                 beside,
                 f"{1000 * mean(outcome.energy for outcome in own):.2f}",
                 f"{mean(outcome.steps for outcome in own):,.0f}",
+                f"{min(outcome.step_of_atom for outcome in own):.0f}",
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from cynosure import cli
 from cynosure.potentials import resolve
 from cynosure.training import from_settings, learner
 from cynosure.training.config import merge, parse_assignment
@@ -29,22 +30,22 @@ def ablation(benchmark):
 
 
 def test_every_variant_is_made_of_settings_that_exist(ablation):
-    default = from_settings({"data": {"train": "frames.xyz"}}).to_json()
+    default = from_settings({"data": "frames.xyz", "model": {"preset": "small"}})
     for variant, settings in ablation.VARIANTS.items():
-        assignments = [("data.train", "frames.xyz"), *(parse_assignment(text) for text in settings)]
+        assignments = [("data.train", "frames.xyz"), *map(parse_assignment, ablation.settings_of(variant))]
         config = from_settings(merge({}, assignments))
         same = variant == "default" or (variant in ablation.OTHER_OPTIMISERS and not settings)
-        assert (config.to_json() == default) == same, variant
-        resolve(config.model)
+        as_built = config.model_copy(update={"model": default.model}) == default
+        assert (as_built and resolve(config.model) == resolve(default.model)) == same, variant
 
 
 def test_the_table_sets_a_variant_beside_the_default(ablation):
     runs = [ablation.Run(variant, "acac", seed, 4.0) for seed in (0, 1) for variant in ("default", "Adam")]
     values = (0.02, 0.01, 0.03, 0.015)
-    done = {run: ablation.Outcome(value, 0.001, 1000) for run, value in zip(runs, values, strict=True)}
+    done = {run: ablation.Outcome(value, 0.001, 1000, 50.0) for run, value in zip(runs, values, strict=True)}
     assert ablation.table(runs, done)[2:] == [
-        "| default | 20.0 / 30.0 | 1.00 | 1.00 | 1,000 |",
-        "| Adam | 10.0 / 15.0 | 0.50 | 1.00 | 1,000 |",
+        "| default | 20.0 / 30.0 | 1.00 | 1.00 | 1,000 | 50 |",
+        "| Adam | 10.0 / 15.0 | 0.50 | 1.00 | 1,000 | 50 |",
     ]
 
 
@@ -73,6 +74,7 @@ def test_a_run_is_kept_and_not_repeated(ablation, tmp_path):
     (outcome,) = ablation.finished_runs.read(log, ablation.Run, ablation.Outcome).values()
     assert outcome.steps > 0
     assert outcome.forces > 0
+    assert outcome.step_of_atom > 0
     assert json.loads((tmp_path / "out" / "results.jsonl").read_text())["variant"] == "default"
 
 
@@ -82,10 +84,11 @@ def test_the_trainer_uses_the_optimiser_that_it_is_told(benchmark, monkeypatch, 
     monkeypatch.setattr(learner, "Optimiser", None)
     monkeypatch.setattr(time, "monotonic", time.monotonic)
     monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(cli, "process_start", cli.process_start)
     seen = []
     monkeypatch.setattr(
-        trainer, "command", lambda: seen.append((learner.Optimiser, time.monotonic, sys.argv))
+        cli, "main", lambda: seen.append((learner.Optimiser, time.monotonic, cli.process_start(), sys.argv))
     )
     trainer.main([name, "train", "frames.xyz"])
-    assert seen == [(trainer.OPTIMISERS[name], time.process_time, ["cynosure", "train", "frames.xyz"])]
+    assert seen == [(trainer.OPTIMISERS[name], time.process_time, 0.0, ["cynosure", "train", "frames.xyz"])]
     assert issubclass(trainer.OPTIMISERS[name], Optimiser)
