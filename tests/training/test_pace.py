@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from cynosure.training import pace as pace_module
 from cynosure.training.checkpoint import RunState
-from cynosure.training.pace import ByClock, ByEpochs, ByLog, Finish, Step, Validate
+from cynosure.training.pace import ByClock, ByEpochs, ByLog, Finish, Settle, Step, Validate
 
 
-def follow(pace, batches=3, clock=None, step_seconds=0.0, validation_seconds=0.0):
-    """Do what a pace asks for, and return what that was: progress, `validate` or `finish`."""
+def follow(pace, batches=3, clock=None, step_seconds=0.0, validation_seconds=0.0, gains=None):
+    """Do what a pace asks for, and return what that was: progress, `validate`, `settle` or `finish`.
+
+    `gains` says of a validation, by its number, whether it is the best so far; all are, if None.
+    """
     state, done = RunState(), []
     began = clock.now if clock else 0.0
     while True:
@@ -21,10 +24,16 @@ def follow(pace, batches=3, clock=None, step_seconds=0.0, validation_seconds=0.0
             return [*done, "finish"]
         if isinstance(action, Validate):
             done.append("validate")
-            state.validated_at = state.step
+            state.validated_at, state.validations = state.step, state.validations + 1
+            gain = gains is None or gains(state.validations)
+            state.without_gain = 0 if gain else state.without_gain + 1
             if clock:
                 clock.now += validation_seconds
             pace.note_validation(validation_seconds)
+            continue
+        if isinstance(action, Settle):
+            done.append("settle")
+            state.settling, state.without_gain = (state.elapsed, action.progress), 0
             continue
         assert isinstance(action, Step)
         done.append(action.progress)
@@ -119,3 +128,49 @@ def test_progress_by_the_clock_follows_the_time_of_training():
         ]
     for number in (100, 300, 700):
         assert progress[number] == pytest.approx(0.1 * number / 90, abs=0.02)
+
+
+@pytest.mark.parametrize("may_settle", [True, False])
+@pytest.mark.parametrize("last_gain", [5, 20])
+def test_a_standstill_shortens_the_rest(may_settle, last_gain):
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace_module, "time", clock)
+        began = clock.now
+        pace = ByClock(
+            clock.now + 1000,
+            validation_edges=1,
+            final_edges=1,
+            report_seconds=10,
+            may_settle=may_settle,
+        )
+        done = follow(
+            pace,
+            clock=clock,
+            step_seconds=0.1,
+            validation_seconds=0.001,
+            gains=lambda number: number <= last_gain,
+        )
+    progress = [p for p in done if isinstance(p, float)]
+    assert progress == sorted(progress)
+    assert progress[-1] > 0.99
+    assert done[-2:] == ["validate", "finish"]
+    assert done.count("settle") == may_settle
+    if not may_settle:
+        assert pace.end == "the end of its time"
+        assert clock.now - began > 980
+        return
+    # A validation takes place every sixtieth of the time; eight without gain, then a fifth of the time until there.
+    assert pace.end == "a standstill of its validation errors"
+    until = (last_gain + 8) * 1000 / 60
+    assert clock.now - began == pytest.approx(1.2 * until, rel=0.03)
+    after = done[done.index("settle") :]
+    rise = [p for p in after if isinstance(p, float)]
+    steps = [b - a for a, b in zip(rise, rise[1:], strict=False)]
+    assert min(steps[1:-1]) == pytest.approx(max(steps[1:-1]), rel=0.1)
+
+
+def test_a_log_settles_where_the_run_did():
+    records = [{"kind": "step", "step": step, "progress": step / 4} for step in range(1, 4)]
+    records.insert(2, {"kind": "settle", "step": 2})
+    assert follow(ByLog(records)) == [0.25, 0.5, "settle", 0.75, "finish"]

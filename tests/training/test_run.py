@@ -17,6 +17,7 @@ from cynosure.data import read_frames, split
 from cynosure.potentials import members_of, resolve
 from cynosure.training import Display, LineDisplay, TrainConfig, evaluate, from_settings, train
 from cynosure.training.metrics_log import read_log
+from cynosure.training.pace import ByClock
 
 
 class Recorder(Display):
@@ -167,6 +168,46 @@ def test_a_run_by_the_clock_repeats_from_its_log(settings, tmp_path):
     assert again.ended_by == "the end of the log"
     assert untimed(tmp_path / "again") == untimed(tmp_path / "clock")
     first, second = tensors(tmp_path / "clock"), tensors(tmp_path / "again")
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_a_run_at_a_standstill_settles_from_its_best_weights(settings, tmp_path, monkeypatch):
+    """And ends early; a stop in between, or a replay, changes nothing."""
+    monkeypatch.setattr(ByClock, "_STANDSTILL", 3)
+    monkeypatch.setattr(ByClock, "_VALIDATIONS", 200)
+    # As rates rise that far, an early validation is the best.
+    rising = {"optimiser": {"lr": 0.5, "kind": "adam"}, "schedule": {"warmup": 0.9, "final": 1.0}}
+    config = settings(epochs=None, minutes=0.5, **rising)
+
+    class StopWhenSettling(Recorder):
+        def say(self, text):
+            super().say(text)
+            if "back to the weights of that step" in text:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    began = time.monotonic()
+    stopped = train(config, out=tmp_path / "run", display=StopWhenSettling())
+    assert stopped.signal == signal.SIGINT
+    kept = tensors(tmp_path / "run")
+    best = {name.removeprefix("best/") for name in kept if name.startswith("best/")}
+    assert best
+    for name in best:
+        assert torch.equal(kept[f"model/{name}"], kept[f"best/{name}"]), name
+        assert torch.equal(kept[f"average/{name}"], kept[f"best/{name}"]), name
+    result = train(config, out=tmp_path / "run", resume=True)
+    assert result.ended_by == "a standstill of its validation errors"
+    assert time.monotonic() - began < 25
+    records = read_log(tmp_path / "run" / "metrics.jsonl")
+    kinds = [record["kind"] for record in records]
+    assert kinds.count("settle") == 1
+    settled = kinds.index("settle")
+    steps = [record for record in records if record["kind"] == "step"]
+    assert steps[-1]["progress"] > 0.9
+    before = [record["step"] for record in records[:settled] if record["kind"] == "step"]
+    assert 0 < len(steps) - len(before) < len(before)
+    train(config, out=tmp_path / "again", replay=tmp_path / "run" / "metrics.jsonl")
+    assert untimed(tmp_path / "again") == untimed(tmp_path / "run")
+    first, second = tensors(tmp_path / "run"), tensors(tmp_path / "again")
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 

@@ -38,6 +38,7 @@ class RunState:
         best_uncertainty: the factors of an ensemble's uncertainties, from that validation.
         validations: how many there were.
         without_gain: validations since the best.
+        settling: s and progress, where the run stood when it went back to its best weights to settle there; or None.
         log_bytes: length of the metrics file that belongs to this state.
         finished: the training is over; only evaluation and report may be missing.
         ended_by: why it ended, in words.
@@ -54,6 +55,7 @@ class RunState:
     best_uncertainty: dict[str, float] = field(default_factory=dict)
     validations: int = 0
     without_gain: int = 0
+    settling: tuple[float, float] | None = None
     log_bytes: int = 0
     finished: bool = False
     ended_by: str = ""

@@ -27,7 +27,7 @@ from cynosure.training.learner import Learner
 from cynosure.training.loss import Loss, Term
 from cynosure.training.metrics import Metrics
 from cynosure.training.metrics_log import MetricsLog
-from cynosure.training.pace import Finish, Pace, Validate
+from cynosure.training.pace import Finish, Pace, Settle, Validate
 from cynosure.training.parity import ParitySample
 from cynosure.training.schedule import learning_rate_factor
 from cynosure.training.side_by_side import SideBySide
@@ -36,6 +36,9 @@ from cynosure.training.targets import Target, targets_of
 # A validation is worth a checkpoint, but not every tenth of a second.
 _SHORTEST_CHECKPOINT_SECONDS = 5.0
 _DISPLAY_SECONDS = 0.2
+# While a run settles its newest weights are kept if their score is at most this many times the best: energies gain
+# most then, and are a small part of it.
+_TOLERATED = 1.05
 
 
 class Diverged(ValueError):
@@ -127,6 +130,8 @@ class Trainer:
                     self._finish(pace.end)
                 elif isinstance(action, Validate):
                     self._validate(pace)
+                elif isinstance(action, Settle):
+                    self._settle(action.progress)
                 else:
                     self._step(batches[self.state.position], action.progress, pace)
                     self.state.position += 1
@@ -245,9 +250,10 @@ class Trainer:
             observers=(sums, sample),
         )
         state, score = self.state, sums.mean()
-        best = state.best_score is None or score < state.best_score
+        lowest = math.inf if state.best_score is None else state.best_score
+        best = score < lowest * (1.0 if state.settling is None else _TOLERATED)
         if best:
-            state.best_score, state.best_step, state.without_gain = score, state.step, 0
+            state.best_score, state.best_step, state.without_gain = min(score, lowest), state.step, 0
             self.best = {
                 name: tensor.detach().clone() for name, tensor in self.average.model.named_parameters()
             }
@@ -274,6 +280,19 @@ class Trainer:
             self._finish(f"{state.without_gain} validations in a row without a better score")
         elif time.monotonic() - self._saved > min(_SHORTEST_CHECKPOINT_SECONDS, self._checkpoint_seconds):
             self.save()
+
+    def _settle(self, progress: float) -> None:
+        """Take up the best weights, and the average from there; see `pace.ByClock`."""
+        with torch.no_grad():
+            for model in (self.model, self.average.model):
+                for name, parameter in model.named_parameters():
+                    parameter.copy_(self.best[name])
+        self.state.settling, self.state.without_gain = (self.read_clock(), progress), 0
+        self._log.append({"kind": "settle", "step": self.state.step})
+        self._display.say(
+            f"Validation has not improved since step {self.state.best_step}: back to the weights of that step, which "
+            "settle from there. (More frames will help, more time will not.)"
+        )
 
     def _finish(self, reason: str) -> None:
         self.state.finished, self.state.ended_by = True, reason

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object a line for every step and every validation of a run."""
+"""metrics.jsonl: one JSON object a line for every step and every validation of a run, and where it settled."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def parse_log(text: str, where: str) -> list[dict[str, Any]]:
             record = json.loads(line)
         except json.JSONDecodeError:
             record = None
-        if not isinstance(record, dict) or record.get("kind") not in ("step", "validation"):
+        if not isinstance(record, dict) or record.get("kind") not in ("step", "validation", "settle"):
             raise ValueError(f"{where}, line {number}, is not a record of a training run")
         records.append(record)
     return records

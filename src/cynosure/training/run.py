@@ -265,5 +265,7 @@ def _pace(
             validation_edges=int(validation.edge_counts().sum()),
             final_edges=int(sample.edge_counts().sum()),
             report_seconds=_REPORT_SECONDS,
+            # (What trains from a base model is kept only where it is better.)
+            may_settle=config.finetune.base is None,
         )
     return ByEpochs(int(config.epochs or 0), int(config.val_every))
