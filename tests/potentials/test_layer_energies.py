@@ -1,5 +1,7 @@
 """How much each layer of a network brings to the energy."""
 
+import math
+
 import ase.build
 import pytest
 import torch
@@ -14,6 +16,13 @@ def ethanol_model(**settings) -> MACE | NequIP:
     model = cynosure.build({"channels": 4, "layers": 3, **settings}, ["H", "C", "O"], dtype=torch.float64)
     assert isinstance(model, MACE | NequIP)
     return model
+
+
+@pytest.mark.parametrize(("layers", "ratio"), [(1, 0.3), (2, 0.3), (3, 0.5), (4, 1.0)])
+def test_weights_fall_by_their_ratio_and_keep_the_variance(layers, ratio):
+    found = layer_weights(layers, ratio)
+    assert math.hypot(*found) == pytest.approx(1.0, rel=1e-12)
+    assert [b / a for a, b in zip(found, found[1:], strict=False)] == pytest.approx([ratio] * (layers - 1))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from cynosure.nn.message_passing import Convolution
 from cynosure.nn.norm import LayerNorm
 from cynosure.nn.product_basis import ProductBasis
 from cynosure.nn.radial import Envelope, RadialBasis, RadialFunctions, RadialNetwork, polynomial_envelope
-from cynosure.nn.readout import Readout, layer_weights
+from cynosure.nn.readout import LayerReadouts, Readout, layer_weights
 from cynosure.nn.self_connection import SelfConnection
 from cynosure.nn.tensor_product import ProductPath, TensorProduct
 
@@ -18,6 +18,7 @@ __all__ = [
     "Envelope",
     "Gate",
     "LayerNorm",
+    "LayerReadouts",
     "Linear",
     "NormActivation",
     "ProductBasis",

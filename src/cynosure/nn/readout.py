@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from cynosure.kernels import Program, Value
@@ -46,6 +48,60 @@ class Readout(nn.Module):
             x = layer.lower(program, x)
         assert isinstance(last, Linear)
         return program.linear(x, last.terms(scale), self.irreps_out, into=into)
+
+
+class LayerReadouts(nn.ModuleDict):
+    """Readouts behind the layers of a network, whose weighted sum is the output.
+
+    Args:
+        irreps_in: irreps of the features behind each layer.
+        irreps_out: irreps of the output, `0e` for an energy.
+        hidden: irreps of a hidden layer of the last readout; None for a linear one, as all others are.
+        ratio: of the weight of each layer to that of the one before, see `layer_weights`. A layer without weight has no
+            readout.
+
+    Attributes:
+        weights: of the layers.
+    """
+
+    def __init__(
+        self,
+        irreps_in: Sequence[Irreps],
+        irreps_out: Irreps | str = "0e",
+        hidden: Irreps | str | None = None,
+        ratio: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weights = layer_weights(len(irreps_in), ratio)
+        last = len(irreps_in) - 1
+        for number, (irreps, weight) in enumerate(zip(irreps_in, self.weights, strict=True)):
+            if weight:
+                self[str(number)] = Readout(irreps, irreps_out, hidden if number == last else None)
+
+    def forward(self, features: Iterable[Tensor]) -> Tensor:
+        """Features behind each layer, [..., irreps_in.dim] each -> [..., irreps_out.dim]."""
+        weighted = enumerate(zip(self.weights, features, strict=True))
+        return torch.stack([weight * self[str(number)](x) for number, (weight, x) in weighted if weight]).sum(
+            0
+        )
+
+    def lower(self, program: Program, number: int, x: Value, into: Value | None) -> Value | None:
+        """Add the share of the layer `number`, whose features are `x`, to a program of the compiled core.
+
+        Args:
+            program: the program.
+            number: of the layer, from 0; they come in their order.
+            x: features behind the layer.
+            into: the sum so far, None at first.
+
+        Returns:
+            The sum; None as long as no layer has had a weight.
+        """
+        if not self.weights[number]:
+            return into
+        readout = self[str(number)]
+        assert isinstance(readout, Readout)
+        return readout.lower(program, x, self.weights[number], into=into)
 
 
 def layer_weights(layers: int, ratio: float) -> list[float]:

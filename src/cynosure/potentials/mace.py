@@ -12,12 +12,11 @@ from cynosure.graph import AtomGraph
 from cynosure.kernels import Program, Value, Weights, spherical_harmonics
 from cynosure.nn import (
     Convolution,
+    LayerReadouts,
     Linear,
     ProductBasis,
     RadialBasis,
-    Readout,
     SelfConnection,
-    layer_weights,
 )
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
@@ -139,7 +138,7 @@ class MACE(Potential):
     2. Each layer is a `ManyBodyInteraction`. The last keeps the invariant scalars only.
     3. Atomic energies are the sum over layers of their readouts, linear but for the last.
 
-    Readouts of later layers start with a smaller weight, `nn.layer_weights`. (Batatia et al. weigh all layers alike.)
+    Readouts of later layers start with a smaller weight, `nn.LayerReadouts`. (Batatia et al. weigh all layers alike.)
     """
 
     config: MACEConfig
@@ -151,12 +150,10 @@ class MACE(Potential):
         scalars = Irreps([(config.channels, Irrep(0, 1))])
         hidden = Irreps([(config.channels, Irrep(l, (-1) ** l)) for l in range(config.hidden_l_max + 1)])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), scalars.dim))
-        self.layers, self.readouts = nn.ModuleList(), nn.ModuleDict()
-        self.layer_weights = layer_weights(config.layers, config.layer_weight)
+        self.layers = nn.ModuleList()
         irreps = scalars
-        for number, weight in enumerate(self.layer_weights):
-            last = number == config.layers - 1
-            irreps_out = scalars if last else hidden
+        behind = [hidden] * (config.layers - 1) + [scalars]
+        for irreps_out in behind:
             self.layers.append(
                 ManyBodyInteraction(
                     irreps,
@@ -167,22 +164,20 @@ class MACE(Potential):
                     calibration.avg_neighbours,
                 )
             )
-            nonlinear = f"{config.readout_hidden}x0e" if last and config.readout_hidden else None
-            if weight:
-                self.readouts[str(number)] = Readout(irreps_out, "0e", nonlinear)
             irreps = irreps_out
+        nonlinear = f"{config.readout_hidden}x0e" if config.readout_hidden else None
+        self.readouts = LayerReadouts(behind, "0e", nonlinear, config.layer_weight)
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless; see `Potential.atomic_energies`."""
         harmonics = spherical_harmonics(self.config.l_max, vectors)
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
         x = self.embedding.index_select(0, species)
-        energies = []
-        for number, (layer, weight) in enumerate(zip(self.layers, self.layer_weights, strict=True)):
+        features = []
+        for layer in self.layers:
             x = layer(x, species, harmonics, basis, graph)
-            if weight:
-                energies.append(weight * self.readouts[str(number)](x).squeeze(-1))
-        return torch.stack(energies).sum(0)
+            features.append(x)
+        return self.readouts(features).squeeze(-1)
 
     def lower(self) -> tuple[Program, Value]:
         """The network as a program of the compiled core; see `Potential.lower`."""
@@ -190,11 +185,8 @@ class MACE(Potential):
         layers = [layer for layer in self.layers if isinstance(layer, ManyBodyInteraction)]
         x = program.embed(layers[0].irreps_in, Weights.of(self.embedding))
         energy: Value | None = None
-        for number, (layer, weight) in enumerate(zip(layers, self.layer_weights, strict=True)):
+        for number, layer in enumerate(layers):
             x = layer.lower(program, x, self.basis)
-            if weight:
-                readout = self.readouts[str(number)]
-                assert isinstance(readout, Readout)
-                energy = readout.lower(program, x, weight, into=energy)
+            energy = self.readouts.lower(program, number, x, into=energy)
         assert energy is not None
         return program, energy

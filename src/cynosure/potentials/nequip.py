@@ -14,10 +14,9 @@ from cynosure.nn import (
     Convolution,
     Gate,
     LayerNorm,
+    LayerReadouts,
     RadialBasis,
-    Readout,
     SelfConnection,
-    layer_weights,
 )
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
@@ -144,7 +143,7 @@ class NequIP(Potential):
        layer keeps the invariant scalars only.
     3. Atomic energies are the sum over layers of their readouts.
 
-    Readouts of later layers start with a smaller weight, `nn.layer_weights`. (Batzner et al. read the last layer only,
+    Readouts of later layers start with a smaller weight, `nn.LayerReadouts`. (Batzner et al. read the last layer only,
     `layer_weight` 0.)
     """
 
@@ -157,11 +156,9 @@ class NequIP(Potential):
         self.basis = RadialBasis(config.cutoff, config.num_basis, config.radial_basis, config.envelope_power)
         irreps = Irreps([(config.channels_of(0), Irrep(0, config.parities_of(0)[0]))])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), irreps.dim))
-        energy = Irreps([(1, irreps[0][1])])
-        hidden = Irreps([(config.readout_hidden, irreps[0][1])]) if config.readout_hidden else None
-        self.layers, self.norms, self.readouts = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
-        self.layer_weights = layer_weights(config.layers, config.layer_weight)
-        for number, weight in enumerate(self.layer_weights):
+        self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
+        behind = []
+        for number in range(config.layers):
             last = number == config.layers - 1
             irreps_out = self._reachable(irreps, 0 if last else config.l_max)
             if last:
@@ -178,23 +175,24 @@ class NequIP(Potential):
             )
             if config.layer_norm and not last:
                 self.norms.append(LayerNorm(irreps_out))
-            if weight:
-                self.readouts[str(number)] = Readout(irreps_out, energy, hidden if last else None)
+            behind.append(irreps_out)
             irreps = irreps_out
+        scalar = irreps[0][1]
+        hidden = Irreps([(config.readout_hidden, scalar)]) if config.readout_hidden else None
+        self.readouts = LayerReadouts(behind, Irreps([(1, scalar)]), hidden, config.layer_weight)
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless; see `Potential.atomic_energies`."""
         harmonics = spherical_harmonics(self.config.l_max, vectors)
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
         x = self.embedding.index_select(0, species)
-        energies = []
-        for number, (layer, weight) in enumerate(zip(self.layers, self.layer_weights, strict=True)):
+        features = []
+        for number, layer in enumerate(self.layers):
             x = layer(x, species, harmonics, basis, graph)
             if number < len(self.norms):
                 x = self.norms[number](x)
-            if weight:
-                energies.append(weight * self.readouts[str(number)](x).squeeze(-1))
-        return torch.stack(energies).sum(0)
+            features.append(x)
+        return self.readouts(features).squeeze(-1)
 
     def lower(self) -> tuple[Program, Value]:
         """The network as a program of the compiled core; see `Potential.lower`."""
@@ -204,12 +202,9 @@ class NequIP(Potential):
         layers = [layer for layer in self.layers if isinstance(layer, Interaction)]
         x = program.embed(layers[0].irreps_in, Weights.of(self.embedding))
         energy: Value | None = None
-        for number, (layer, weight) in enumerate(zip(layers, self.layer_weights, strict=True)):
+        for number, layer in enumerate(layers):
             x = layer.lower(program, x, self.basis)
-            if weight:
-                readout = self.readouts[str(number)]
-                assert isinstance(readout, Readout)
-                energy = readout.lower(program, x, weight, into=energy)
+            energy = self.readouts.lower(program, number, x, into=energy)
         assert energy is not None
         return program, energy
 
