@@ -28,8 +28,7 @@ _BASE = "model.preset=small"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
     "last layer read only": ("model.layer_weight=0",),
-    "all layers read alike": ("model.layer_weight=1",),
-    "layer weight 0.1": ("model.layer_weight=0.1",),
+    "later layers weigh less": ("model.layer_weight=0.3",),
     "16 channels": ("model.channels=16",),
     "64 channels": ("model.channels=64",),
     "2 layers": ("model.layers=2",),

@@ -57,7 +57,7 @@ class NequIPConfig(PotentialConfig):
     self_connection: bool = True
     layer_norm: bool = False
     readout_hidden: int = Field(default=0, ge=0, le=4096)
-    layer_weight: float = Field(default=0.3, ge=0, le=1)
+    layer_weight: float = Field(default=1.0, ge=0, le=1)
 
     def channels_of(self, l: int) -> int:
         """Channels of the irreps of degree l."""
@@ -143,8 +143,7 @@ class NequIP(Potential):
        layer keeps the invariant scalars only.
     3. Atomic energies are the sum over layers of their readouts.
 
-    Readouts of later layers start with a smaller weight, `nn.LayerReadouts`. (Batzner et al. read the last layer only,
-    `layer_weight` 0.)
+    (Batzner et al. read the last layer only, `layer_weight` 0.)
     """
 
     config: NequIPConfig

@@ -7,8 +7,8 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {"model": "nequip", "layers": 3, "channels": 32},
-    "medium": {"model": "nequip", "layers": 3, "channels": 64},
-    "large": {"model": "nequip", "layers": 3, "channels": 64, "members": 4},
+    "medium": {"model": "nequip", "layers": 4, "channels": 64},
+    "large": {"model": "nequip", "layers": 4, "channels": 64, "members": 4},
 }
 
 

@@ -41,9 +41,9 @@ _BATCH_FRAMES, _BATCH_EDGES = 4, 2048
 # Frames that are held out, if nothing is said: this part, or more where it would be too few to choose weights by.
 _PART_HELD_OUT, _LARGEST_PART_HELD_OUT, _FEWEST_HELD_OUT = 0.05, 0.1, 15
 # s, of one core on one edge of a batch, when the preset `medium` trains. Only the choice of a preset hangs on it.
-_SECONDS_OF_EDGE = 20e-6
+_SECONDS_OF_EDGE = 30e-6
 # From as many steps of `medium` on, the time is better spent on four members with a quarter of the steps each.
-_STEPS_FOR_MEMBERS = 80_000
+_STEPS_FOR_MEMBERS = 50_000
 # As many edges are enough to see how large the features of a fresh network are.
 _EXAMPLE_EDGES = 4096
 
