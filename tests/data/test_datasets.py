@@ -99,6 +99,20 @@ def test_split_is_a_partition(n, fraction, seed):
         assert (np.diff(side) > 0).all()
 
 
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(st.integers(2, 300), st.floats(0.001, 0.999), st.integers(0, 2**31))
+def test_split_by_keys_has_as_many_of_each_part_as_there_are(n, fraction, seed):
+    rng = np.random.default_rng(seed)
+    groups, sizes = rng.choice(["a", "b", "c"], n), rng.normal(size=n)
+    training, validation = split(n, fraction, seed, (groups, sizes))
+    assert sorted([*training.tolist(), *validation.tolist()]) == list(range(n))
+    order = np.lexsort([sizes, groups])
+    distance = n / len(validation)
+    places = np.flatnonzero(np.isin(order, validation))
+    assert places[0] < distance
+    assert (np.abs(np.diff(places) - distance) <= 1).all()
+
+
 def test_split_depends_on_the_seed():
     assert split(100, 0.2, 0)[1].tolist() != split(100, 0.2, 1)[1].tolist()
 

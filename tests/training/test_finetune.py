@@ -13,7 +13,7 @@ from ase.io import write
 from safetensors.torch import load_file
 
 import cynosure
-from cynosure.data import read_frames
+from cynosure.data import read_frames, split
 from cynosure.graph import batch, from_atoms
 from cynosure.kernels import NotLowered
 from cynosure.o3 import random_rotation
@@ -146,14 +146,13 @@ def test_before_the_first_update_it_is_the_base_model(chosen, base, frames_file,
     # And so says the validation that comes before the first step.
     first = validations(tmp_path / "run")[0]
     assert first["step"] == 0
-    held_out = evaluate(start, read_frames(frames_file).subset(held_out_indices()))
+    frames = read_frames(frames_file)
+    held_out = evaluate(start, frames.subset(held_out_indices(frames)))
     assert first["errors"]["forces"] == held_out.errors["forces"].to_json()
 
 
-def held_out_indices():
-    from cynosure.data import split
-
-    return split(20, 0.1, 0)[1]
+def held_out_indices(frames):
+    return split(20, 0.1, 0, (frames.groups, frames.force_sizes))[1]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -169,7 +168,7 @@ def test_refitted_e0s_take_up_what_the_interactions_leave_and_no_force_changes(
 
     # Least squares over the training frames, written out.
     frames = read_frames(frames_file)
-    used = [index for index in range(20) if index not in held_out_indices()]
+    used = [index for index in range(20) if index not in held_out_indices(frames)]
     labels = np.array([frames[index].energy for index in used])
     counts = np.array([[(frames[index].atomic_numbers == z).sum() for z in (6, 8)] for index in used])
     atoms = counts.sum(axis=1)
@@ -270,7 +269,8 @@ def test_additions_have_low_rank_and_the_model_holds_their_sum(chosen, base, tmp
     best = [record for record in validations(tmp_path / "run") if record["best"]][-1]
     assert best["step"] > 0
     tuned = cynosure.load(result.model)
-    frames = read_frames(chosen().data.train).subset(held_out_indices())
+    frames = read_frames(chosen().data.train)
+    frames = frames.subset(held_out_indices(frames))
     for engine in (None, Evaluator(tuned)):
         errors = evaluate(tuned, frames, engine=engine).to_json()
         for name in ("energy", "forces"):

@@ -13,11 +13,12 @@ from ase.io import write
 from safetensors.torch import load_file
 
 import cynosure
-from cynosure.data import read_frames, split
+from cynosure.data import read_frames
 from cynosure.potentials import members_of, resolve
 from cynosure.training import Display, LineDisplay, TrainConfig, evaluate, from_settings, train
 from cynosure.training.metrics_log import read_log
 from cynosure.training.pace import ByClock
+from cynosure.training.setup import divide
 
 
 class Recorder(Display):
@@ -105,8 +106,7 @@ def test_scale_and_shift_of_each_species_come_from_the_training_data(settings, d
     config = settings(epochs=1, data={"train": str(data), "val": 0.1, "e0s": e0s})
     result = train(config, out=tmp_path / "run")
     frames = read_frames(data)
-    chosen, _ = split(len(frames), config.data.val, config.seed)
-    train_frames = [frames[int(index)] for index in chosen]
+    train_frames, _ = divide(frames, config.data.val, config.seed)
     calibration = cynosure.load(result.model).calibration
     for number, scale, shift in zip(calibration.species, calibration.scale, calibration.shift, strict=True):
         forces = np.concatenate([frame.forces[frame.atomic_numbers == number] for frame in train_frames])
@@ -422,6 +422,24 @@ def test_a_full_disk_stops_the_run_and_the_run_goes_on_afterwards(settings, tmp_
     train(settings(), out=tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "run")
     assert untimed(tmp_path / "run") == untimed(tmp_path / "whole")
+
+
+def test_held_out_frames_are_of_each_group_and_of_small_and_large_forces(make_molecules, tmp_path):
+    path = tmp_path / "frames.xyz"
+    write(path, [*make_molecules(40, seed=1), *make_molecules(8, seed=2, forces=False)])
+    frames = read_frames(path)
+    for seed in range(5):
+        kept, held_out = divide(frames, 0.25, seed)
+        assert (len(kept), len(held_out)) == (36, 12)
+        assert held_out.groups.count("warm") == held_out.groups.count("cold") == 6
+        for group in ("warm", "cold"):
+            sizes = np.sort(frames.force_sizes[[g == group for g in frames.groups]])
+            found = np.sort(held_out.force_sizes[[g == group for g in held_out.groups]])
+            # One of each four in the order of size, those without forces (NaN) at its end.
+            assert [np.searchsorted(sizes, size) // 4 for size in found[:5]] == list(range(5))
+            assert np.isnan(found[5])
+    once, again = (divide(frames, 0.25, 3)[1].content_hash() for _ in range(2))
+    assert once == again != divide(frames, 0.25, 4)[1].content_hash()
 
 
 @pytest.mark.parametrize(("frames", "held_out"), [(2, 1), (20, 2), (150, 15), (200, 15), (500, 25)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,13 +89,17 @@ class GraphDataset:
             self._cached_edges -= oldest.num_edges
 
 
-def split(n: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide n frames at random into training and validation.
+def split(
+    n: int, fraction: float, seed: int, keys: Sequence[ArrayLike] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide n frames into training and validation: at random, or evenly over what `keys` says of them.
 
     Args:
         n: number of frames, at least 2.
         fraction: share of validation frames, strictly between 0 and 1. Both sides get at least one.
         seed: the same seed gives the same division.
+        keys: [n] each, what frames are sorted by, the first before the second. In that order (and at random among
+            equals) validation frames follow each other at equal distances, so that few of them represent all.
 
     Returns:
         (training, validation) indices, each ascending; together every frame once.
@@ -108,8 +112,13 @@ def split(n: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArra
     if not 0.0 < fraction < 1.0:
         raise ValueError(f"the validation fraction must lie between 0 and 1; got {fraction}")
     n_validation = min(max(round(n * fraction), 1), n - 1)
-    order = np.random.default_rng(seed).permutation(n)
-    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n)
+    if keys:
+        # (The last key of lexsort is the first to sort by; it is stable.)
+        order = order[np.lexsort([np.asarray(key)[order] for key in reversed(keys)])]
+    chosen = np.floor((np.arange(n_validation) + rng.random()) * n / n_validation).astype(np.int64)
+    return np.sort(np.delete(order, chosen)), np.sort(order[chosen])
 
 
 def epoch_batches(

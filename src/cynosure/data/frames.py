@@ -253,6 +253,16 @@ class Frames:
         """The group of each frame."""
         return [self._store.groups[code] for code in self._store.arrays["group"][self._indices]]
 
+    @property
+    def force_sizes(self) -> NDArray[np.float64]:
+        """[frames] root mean square force component of each frame, eV/Å; NaN where there are no forces."""
+        offsets, forces = self._store.offsets, self._store.arrays["forces"]
+        squares = [
+            np.mean(np.square(forces[offsets[frame] : offsets[frame + 1]], dtype=np.float64))
+            for frame in self._indices
+        ]
+        return np.sqrt(np.array(squares))
+
     def subset(self, indices: ArrayLike) -> Frames:
         """The frames at `indices` (integers, or a mask of this length), in that order, sharing memory.
 

@@ -26,7 +26,7 @@ class DataConfig(Config):
     Attributes:
         train: file with labelled frames.
         val: another file, or the fraction of `train` that is held out. `auto` is a tenth of few frames, and down to a
-            twentieth of many.
+            twentieth of many, spread evenly over groups and sizes of forces (`setup.divide`).
         keys: label to the name that the file uses for it, such as `{"energy": "REF_energy"}`.
         units: label to its unit where that is not eV, eV/Å or eV/Å³.
         e0s: `fit`, a file with isolated atoms, or an energy in eV for each element; `keep` those of the base model.

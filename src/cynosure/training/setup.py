@@ -128,8 +128,7 @@ def read_data(
         held_out = config.data.model_copy(update={"val": _held_out(len(frames))})
         config = config.model_copy(update={"data": held_out})
     if not isinstance(config.data.val, str):
-        train_indices, validation_indices = split(len(frames), config.data.val, config.seed)
-        train, validation = frames.subset(train_indices), frames.subset(validation_indices)
+        train, validation = divide(frames, config.data.val, config.seed)
     else:
         train = frames
         validation = read_frames(config.data.val, config.data.keys, config.data.units)
@@ -152,6 +151,16 @@ def read_data(
     }
     notes = (*notes, *notes_train, *notes_validation)
     return config.model_copy(update={"loss": loss}), Data(train, validation, notes, identity)
+
+
+def divide(frames: Frames, fraction: float, seed: int) -> tuple[Frames, Frames]:
+    """Training and validation frames: of each group, and of forces of each size, as many as there are of them.
+
+    Raises:
+        ValueError: as `split`.
+    """
+    kept, held_out = split(len(frames), fraction, seed, (frames.groups, frames.force_sizes))
+    return frames.subset(kept), frames.subset(held_out)
 
 
 def read_base(config: TrainConfig) -> BaseModel | None:
