@@ -467,6 +467,7 @@ def test_automatic_sizes_suit_the_data(data, tmp_path):
 @pytest.mark.parametrize(
     ("minutes", "threads", "given", "expected"),
     [
+        (4, 1, {}, "small"),
         (10, 1, {}, "medium"),
         (100, 1, {}, "large"),
         (50, 2, {"cutoff": 4.0}, "large"),
@@ -501,14 +502,15 @@ def test_a_run_by_the_clock_starts_with_the_preset_it_chose(settings, data, tmp_
     from cynosure.training import setup
 
     small = {"model": "nequip", "layers": 1, "l_max": 0, "channels": 4}
-    monkeypatch.setattr(presets, "PRESETS", {"large": {**small, "members": 2}, "medium": small})
+    monkeypatch.setattr(presets, "PRESETS", {"large": {**small, "members": 2}, "small": small})
+    monkeypatch.setattr(setup, "_STEPS_FOR_MEDIUM", 0)
     monkeypatch.setattr(setup, "_STEPS_FOR_MEMBERS", 1)
     config = TrainConfig(data={"train": str(data)}, minutes=0.2)
     recorder = Recorder()
     result = train(config, out=tmp_path / "run", display=recorder)
     assert "Model: preset 'large', for 0.2 minutes on " in recorder.text
     assert members_of(cynosure.load(result.model))[1:]
-    monkeypatch.setattr(setup, "_STEPS_FOR_MEMBERS", 10**9)
+    monkeypatch.setattr(setup, "_STEPS_FOR_MEDIUM", 10**9)
     kept = json.loads((tmp_path / "run" / "config.json").read_text())
     again = train(from_settings(kept), out=tmp_path / "run", resume=True)
     assert again.steps == result.steps
