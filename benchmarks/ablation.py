@@ -22,7 +22,7 @@ from statistics import mean
 from benchmarks import finished_runs
 from benchmarks.sides import ROOT, environment
 
-# What variants change something of, unless they name an architecture of their own.
+# What variants change something of, unless they are of the other architecture.
 _BASE = "model.preset=small"
 # Name to what differs, as for `cynosure train --set`.
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -131,11 +131,7 @@ def main() -> None:
 def settings_of(variant: str) -> tuple[str, ...]:
     """All settings of a variant, as for `--set`."""
     own = VARIANTS[variant]
-    return (
-        own
-        if any(setting.startswith(("model.model=", "model.preset=")) for setting in own)
-        else (_BASE, *own)
-    )
+    return own if "model.model=mace" in own else (_BASE, *own)
 
 
 def train(run: Run, frames: Path, folder: Path) -> Outcome:

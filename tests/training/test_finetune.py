@@ -21,6 +21,7 @@ from cynosure.potentials import Evaluator, NequIP, read_header
 from cynosure.training import Display, evaluate, from_settings, train
 from cynosure.training.config import TrainConfig
 from cynosure.training.metrics_log import read_log
+from cynosure.training.setup import divide
 from cynosure.training.trained_weights import TrainedWeights
 
 MODEL = {
@@ -146,13 +147,8 @@ def test_before_the_first_update_it_is_the_base_model(chosen, base, frames_file,
     # And so says the validation that comes before the first step.
     first = validations(tmp_path / "run")[0]
     assert first["step"] == 0
-    frames = read_frames(frames_file)
-    held_out = evaluate(start, frames.subset(held_out_indices(frames)))
+    held_out = evaluate(start, divide(read_frames(frames_file), 0.1, 0)[1])
     assert first["errors"]["forces"] == held_out.errors["forces"].to_json()
-
-
-def held_out_indices(frames):
-    return split(20, 0.1, 0, (frames.groups, frames.force_sizes))[1]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -168,7 +164,7 @@ def test_refitted_e0s_take_up_what_the_interactions_leave_and_no_force_changes(
 
     # Least squares over the training frames, written out.
     frames = read_frames(frames_file)
-    used = [index for index in range(20) if index not in held_out_indices(frames)]
+    used = split(20, 0.1, 0, (frames.groups, frames.force_sizes))[0]
     labels = np.array([frames[index].energy for index in used])
     counts = np.array([[(frames[index].atomic_numbers == z).sum() for z in (6, 8)] for index in used])
     atoms = counts.sum(axis=1)
@@ -269,8 +265,7 @@ def test_additions_have_low_rank_and_the_model_holds_their_sum(chosen, base, tmp
     best = [record for record in validations(tmp_path / "run") if record["best"]][-1]
     assert best["step"] > 0
     tuned = cynosure.load(result.model)
-    frames = read_frames(chosen().data.train)
-    frames = frames.subset(held_out_indices(frames))
+    _, frames = divide(read_frames(chosen().data.train), 0.1, 0)
     for engine in (None, Evaluator(tuned)):
         errors = evaluate(tuned, frames, engine=engine).to_json()
         for name in ("energy", "forces"):

@@ -80,10 +80,9 @@ class LayerReadouts(nn.ModuleDict):
 
     def forward(self, features: Iterable[Tensor]) -> Tensor:
         """Features behind each layer, [..., irreps_in.dim] each -> [..., irreps_out.dim]."""
-        weighted = enumerate(zip(self.weights, features, strict=True))
-        return torch.stack([weight * self[str(number)](x) for number, (weight, x) in weighted if weight]).sum(
-            0
-        )
+        every = enumerate(zip(self.weights, features, strict=True))
+        weighted = [weight * self[str(number)](x) for number, (weight, x) in every if weight]
+        return torch.stack(weighted).sum(dim=0)
 
     def lower(self, program: Program, number: int, x: Value, into: Value | None) -> Value | None:
         """Add the share of the layer `number`, whose features are `x`, to a program of the compiled core.

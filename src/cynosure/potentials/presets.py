@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_MEDIUM: dict[str, Any] = {"model": "nequip", "layers": 4, "channels": 64}
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {"model": "nequip", "layers": 3, "channels": 32},
-    "medium": {"model": "nequip", "layers": 4, "channels": 64},
-    "large": {"model": "nequip", "layers": 4, "channels": 64, "members": 4},
+    "medium": _MEDIUM,
+    "large": {**_MEDIUM, "members": 4},
 }
 
 

@@ -171,9 +171,7 @@ class Trainer:
         factors = UncertaintyFactors(**self.state.best_uncertainty)
         model.calibration = model.calibration.model_copy(update={"uncertainty": factors})
         if self.best:
-            with torch.no_grad():
-                for name, parameter in model.named_parameters():
-                    parameter.copy_(self.best[name])
+            self._take_best(model)
         return model
 
     def _restore(self, previous: Checkpoint) -> None:
@@ -281,12 +279,16 @@ class Trainer:
         elif time.monotonic() - self._saved > min(_SHORTEST_CHECKPOINT_SECONDS, self._checkpoint_seconds):
             self.save()
 
+    @torch.no_grad()
+    def _take_best(self, model: Potential) -> None:
+        """Give a model the weights of the best validation."""
+        for name, parameter in model.named_parameters():
+            parameter.copy_(self.best[name])
+
     def _settle(self, progress: float) -> None:
         """Take up the best weights, and the average from there; see `pace.ByClock`."""
-        with torch.no_grad():
-            for model in (self.model, self.average.model):
-                for name, parameter in model.named_parameters():
-                    parameter.copy_(self.best[name])
+        self._take_best(self.model)
+        self._take_best(self.average.model)
         self.state.settling, self.state.without_gain = (self.read_clock(), progress), 0
         self._log.append({"kind": "settle", "step": self.state.step})
         self._display.say(

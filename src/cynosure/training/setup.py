@@ -42,9 +42,9 @@ _BATCH_FRAMES, _BATCH_EDGES = 4, 2048
 _PART_HELD_OUT, _LARGEST_PART_HELD_OUT, _FEWEST_HELD_OUT = 0.05, 0.1, 15
 # s, of one core on one edge of a batch, when the preset `medium` trains. Only the choice of a preset hangs on it.
 _SECONDS_OF_EDGE = 30e-6
-# With fewer steps of `medium`, `small` is better, which makes almost four times as many. (On 400 frames of
-# acetylacetone: 9.2 instead of 11.2 meV/Å where medium makes 4,200 steps, 8.0 instead of 7.4 where it makes 11,200.)
-# From so many on, the time is better spent on four members with a quarter of the steps each.
+# With fewer steps of `medium`, `small` is better, which makes almost four times as many. (On acetylacetone,
+# `python -m benchmarks.trainer own train FRAMES --val 0.2 --minutes 2 --set model.preset=small`; the two cross between
+# two and five minutes.) From so many on, the time is better spent on four members with a quarter of the steps each.
 _STEPS_FOR_MEDIUM, _STEPS_FOR_MEMBERS = 8_000, 50_000
 # As many edges are enough to see how large the features of a fresh network are.
 _EXAMPLE_EDGES = 4096

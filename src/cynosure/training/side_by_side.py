@@ -16,9 +16,8 @@ Result = TypeVar("Result")
 class SideBySide:
     """Calls of one function with different arguments, at once where torch has more than one thread.
 
-    Each call has torch's threads divided by the number of calls at once, so that together they are as many as before: a
-    small network on one thread and another beside it take less time than both in turn on two, because much of a step
-    is not divided among threads.
+    Each call has torch's threads divided by the number of calls at once, so that together they are as many as before.
+    What is not divided among threads, much of a step of training, then no longer leaves all but one of them idle.
 
     Args:
         most: calls that there is work for at once; 1 makes them in turn, on all threads.
