@@ -73,6 +73,23 @@ def test_the_numbers_are_those_of_the_calculator(model, tmp_path, evaluate):
     assert "GPa" in out
 
 
+def test_a_page_shows_the_errors(model, tmp_path, evaluate):
+    write(tmp_path / "frames.xyz", [labelled(seed, energy=1.0, forces=np.ones((3, 3))) for seed in range(2)])
+    code, out, err = evaluate(model, tmp_path / "frames.xyz", "--report", tmp_path / "page.html")
+    assert code == 0, err
+    page = (tmp_path / "page.html").read_text()
+    forces = next(line for line in out.splitlines() if line.startswith("forces ")).split()
+    assert f"<td>{forces[2]}</td><td>{forces[3]}</td><td>{forces[4]}</td>" in page
+    for part in (
+        "model.safetensors on frames.xyz",
+        "Prediction against reference",
+        "Where the force errors are",
+    ):
+        assert part in page
+    for part in ("How it learnt", "Settings"):
+        assert part not in page
+
+
 def test_stress_components_in_a_wrong_order_are_noticed(model, tmp_path, evaluate):
     frames = []
     for seed in range(6):

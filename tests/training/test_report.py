@@ -35,8 +35,7 @@ def content(**changes):
     given = {
         "title": "Training report: demo",
         "words": ["A lead.", "A sentence."],
-        "config": from_settings({"data": {"train": "frames.xyz"}}),
-        "records": list(records()),
+        "run": (from_settings({"data": {"train": "frames.xyz"}}), list(records())),
         "tables": {"Held-out frames (10)": metrics, "Training frames (90)": metrics},
         "pairs": pairs,
         "next_steps": ["cynosure eval model.safetensors NEW.xyz"],
@@ -109,8 +108,9 @@ def test_names_are_text_and_not_code():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"records": [], "pairs": {}},
-        {"records": list(records(steps=1, every=1))},
+        {"run": (from_settings({"data": {"train": "frames.xyz"}}), []), "pairs": {}},
+        {"run": (from_settings({"data": {"train": "frames.xyz"}}), list(records(steps=1, every=1)))},
+        {"run": None},
         {"tables": {"Held-out frames (3)": Metrics(3, {"energy_per_atom": STATS})}},
         {"pairs": {"energy": (np.array([1.0]), np.array([1.0]))}},
     ],

@@ -16,6 +16,10 @@ def eval(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the errors, in eV and Å, here too.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Write a page with pictures here too."),
+    ] = None,
     key: Keys = None,
     unit: Units = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, …")] = "auto",
@@ -30,19 +34,20 @@ def eval(
     from cynosure.data import read_frames
     from cynosure.potentials import Evaluator, load, write_atomically
     from cynosure.training import display_for, evaluate
+    from cynosure.training.parity import ParitySample
     from cynosure.training.setup import resolve_device
     from cynosure.training.stress_order import StressOrder
 
     frames = read_frames(data, pairs(key), pairs(unit))
     print(frames.summary())
     potential = load(model, device=resolve_device(device))
-    display, order = display_for(), StressOrder(frames.groups)
+    display, order, parity = display_for(), StressOrder(frames.groups), ParitySample()
     try:
         metrics = evaluate(
             potential,
             frames,
             engine=Evaluator(potential),
-            observers=[order],
+            observers=[order, parity],
             progress=lambda done, total: display.evaluating("evaluation", done, total),
         )
     finally:
@@ -53,3 +58,21 @@ def eval(
     if json_file is not None:
         write_atomically(json_file, (json.dumps(metrics.to_json(), indent=2) + "\n").encode())
         print(f"\nWritten: {json_file}")
+    if report is not None:
+        from cynosure.training.report import (
+            ReportContent,
+            versions,
+            write_report,
+        )  # matplotlib is slow to import
+
+        name = Path(data).name
+        content = ReportContent(
+            title=f"Errors of {model.name} on {name}",
+            words=[f"{metrics.n_structures} frames of {name}, as the model sees them.", *order.notes()],
+            tables={f"Errors ({metrics.n_structures} frames)": metrics},
+            pairs=parity.pairs(),
+            next_steps=[f"cynosure check {model} STRUCTURE.xyz"],
+            footer=versions(potential),
+        )
+        write_report(report, content)
+        print(f"\nWritten: {report}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -163,7 +162,7 @@ def _heading(what: str, evaluated: int, total: int) -> str:
 def _write_report(
     result: TrainResult, trainer: Trainer, notes: Sequence[str], data: Data, parity: ParitySample
 ) -> None:
-    from cynosure.training.report import ReportContent, write_report  # matplotlib is slow to import
+    from cynosure.training.report import ReportContent, versions, write_report  # matplotlib is slow to import
 
     config, state = trainer.config, trainer.state
     words = [
@@ -180,12 +179,11 @@ def _write_report(
         ReportContent(
             title=f"Training report: {result.out.resolve().name}",
             words=words,
-            config=config,
-            records=read_log(result.out / "metrics.jsonl"),
             tables=result.metrics,
             pairs=parity.pairs(),
             next_steps=result.next_steps(),
-            footer=_versions(trainer),
+            footer=versions(trainer.model),
+            run=(config, read_log(result.out / "metrics.jsonl")),
         ),
     )
 
@@ -200,14 +198,6 @@ def _architecture(config: TrainConfig) -> str:
         else f"An ensemble of {model['members']} {model['model']} models"
     )
     return f"{what} ({', '.join([*known, 'cutoff {} Å'.format(model['cutoff'])])})"
-
-
-def _versions(trainer: Trainer) -> str:
-    threads = torch.get_num_threads()
-    return (
-        f"Cynosure {__version__}, torch {torch.__version__}, Python {platform.python_version()}; "
-        f"{trainer.model.device.type}, {threads} thread{'s' if threads > 1 else ''}, {trainer.config.dtype}."
-    )
 
 
 def _provenance(trainer: Trainer, data: Data) -> dict[str, Any]:

@@ -1,14 +1,18 @@
-"""report.html: a run on one page that needs nothing but itself."""
+"""A run, or the errors of a model, on one page that needs nothing but itself."""
 
 from __future__ import annotations
 
 import html
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cynosure.potentials import write_atomically
+import torch
+
+from cynosure import __version__
+from cynosure.potentials import Potential, write_atomically
 from cynosure.training import plots
 from cynosure.training.config import TrainConfig
 from cynosure.training.metrics import Metrics
@@ -50,24 +54,22 @@ class ReportContent:
     """What the report tells.
 
     Attributes:
-        title: name of the run.
+        title: of the page.
         words: plain sentences, the first of which is the lead.
-        config: resolved settings.
-        records: the records of `metrics.jsonl`.
-        tables: heading to errors; the first is the one on held-out frames.
-        pairs: quantity to (reference, prediction) of held-out frames.
+        tables: heading to errors; the first is of the frames that pictures are drawn of.
+        pairs: quantity to (reference, prediction) of those frames.
         next_steps: commands to go on with.
         footer: versions and the like.
+        run: settings and records of `metrics.jsonl`, if it tells of a run.
     """
 
     title: str
     words: Sequence[str]
-    config: TrainConfig
-    records: Sequence[Mapping[str, Any]]
     tables: Mapping[str, Metrics]
     pairs: Pairs
     next_steps: Sequence[str]
     footer: str
+    run: tuple[TrainConfig, Sequence[Mapping[str, Any]]] | None = None
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -81,46 +83,64 @@ def write_report(path: Path, content: ReportContent) -> None:
 
 def render(content: ReportContent) -> str:
     """The page as HTML."""
-    held_out = next(iter(content.tables.values()))
+    shown = next(iter(content.tables.values()))
     lead, *words = content.words
     parts = [
         f"<h1>{_text(content.title)}</h1><p class='lead'>{_text(lead)}</p>",
-        _cards(held_out),
+        _cards(shown),
         *[f"<p>{_text(sentence)}</p>" for sentence in words],
         *[f"<h2>{_text(heading)}</h2>{_table(metrics)}" for heading, metrics in content.tables.items()],
-        f"<h2>How it learnt</h2>{plots.learning_curves(content.records)}",
-        "<p>The score of validation is the loss of the averaged weights on frames that training never sees. The "
-        "model that was saved is the one with the lowest.</p>",
     ]
+    if content.run is not None:
+        parts.append(
+            f"<h2>How it learnt</h2>{plots.learning_curves(content.run[1])}"
+            "<p>The score of validation is the loss of the averaged weights on frames that training never sees. The "
+            "model that was saved is the one with the lowest.</p>"
+        )
     if content.pairs:
         parts.append(
             f"<h2>Prediction against reference</h2>{plots.parity(content.pairs)}"
-            "<p>Each point is a number of a held-out frame; on the line, model and reference agree.</p>"
+            "<p>Each point is one number; on the line, model and reference agree.</p>"
         )
-    if held_out.forces_by_element:
-        parts.append(f"<h2>Where the force errors are</h2>{plots.force_errors(held_out)}")
-    if held_out.uncertainty:
-        head, *rows = held_out.uncertainty_rows()
+    if shown.forces_by_element:
+        parts.append(f"<h2>Where the force errors are</h2>{plots.force_errors(shown)}")
+    if shown.uncertainty:
+        head, *rows = shown.uncertainty_rows()
+        calibrated = (
+            ""
+            if content.run is None
+            else "The factor between spread and uncertainty was chosen on these very frames (to make the ratio 1): "
+            "frames that neither training nor this choice has seen tell more. "
+        )
         parts.append(
-            f"<h2>How well it knows its errors</h2>{plots.uncertainty(held_out.uncertainty)}"
-            "<p>Each point is an equal part of the held-out numbers, in order of the uncertainty that the members' "
-            "spread gave them; on the line, the errors are as large as was expected. The factor between spread and "
-            "uncertainty was chosen on these very frames (to make the ratio 1): frames that neither training nor this "
-            "choice has seen tell more. If errors are normal, 68 % are within 1σ and 95 % within 2σ.</p>"
+            f"<h2>How well it knows its errors</h2>{plots.uncertainty(shown.uncertainty)}"
+            "<p>Each point is an equal part of the numbers, in order of the uncertainty that the members' spread gave "
+            f"them; on the line, the errors are as large as was expected. {calibrated}If errors are normal, 68 % are "
+            "within 1σ and 95 % within 2σ.</p>"
             f"{_rows(head, [('', row) for row in rows])}"
         )
-    parts += [
-        f"<h2>What to do next</h2><pre>{_text(chr(10).join(content.next_steps))}</pre>",
-        "<h2>Settings</h2><details><summary>Every setting of this run, defaults included</summary>"
-        f"<pre>{_text(content.config.to_text())}</pre></details>",
-        f"<footer>{_text(content.footer)}</footer>",
-    ]
+    parts.append(f"<h2>What to do next</h2><pre>{_text(chr(10).join(content.next_steps))}</pre>")
+    if content.run is not None:
+        parts.append(
+            "<h2>Settings</h2><details><summary>Every setting of this run, defaults included</summary>"
+            f"<pre>{_text(content.run[0].to_text())}</pre></details>"
+        )
+    parts.append(f"<footer>{_text(content.footer)}</footer>")
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{_text(content.title)}</title><style>{_STYLE}</style></head>\n<body><main>\n"
         + "\n".join(parts)
         + "\n</main></body></html>\n"
+    )
+
+
+def versions(model: Potential) -> str:
+    """What computed, and where."""
+    threads = torch.get_num_threads()
+    return (
+        f"Cynosure {__version__}, torch {torch.__version__}, Python {platform.python_version()}; "
+        f"{model.device.type}, {threads} thread{'s' if threads > 1 else ''}, {str(model.dtype).removeprefix('torch.')}."
     )
 
 
