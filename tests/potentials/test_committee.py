@@ -16,18 +16,29 @@ from cynosure.potentials import Committee, Evaluator, UncertaintyFactors, member
 
 MEANS = ("energy", "energies", "forces", "stress", "virials")
 ALL = (*MEANS, "energy_uncertainty", "forces_uncertainty")
-SMALL = {"model": "nequip", "layers": 2, "channels": 4, "l_max": 1, "radial_hidden": [6, 4], "cutoff": 4.0}
+# The rest of the settings is that of either architecture.
+NEQUIP = {"model": "nequip", "layers": 2, "channels": 4, "l_max": 1, "radial_hidden": [6, 4]}
+MACE = {
+    "model": "mace",
+    "hidden_l_max": 1,
+    "channels": 3,
+    "l_max": 2,
+    "correlation": 2,
+    "radial_hidden": [6, 4],
+}
+SMALL = {**NEQUIP, "cutoff": 4.0}
 SETTINGS = {
     "nequip": {},
     "nequip with terms of pairs": {"zbl": True, "e0_kind": "isolated"},
-    "mace": {"model": "mace", "hidden_l_max": 1, "l_max": 2, "correlation": 2},
+    "mace": MACE,
     "without the core": {"layer_norm": True},
 }
 
 
 def build(members=3, seed=0, e0_kind="fitted", example=None, **config):
+    settings = {"cutoff": 4.0, **config} if "of" in config else {**SMALL, **config}
     return cynosure.build(
-        {**SMALL, "members": members, **config},
+        {"members": members, **settings},
         ["H", "C", "O"],
         e0s={"H": -13.6, "C": -1030.0, "O": -2040.0},
         e0_kind=e0_kind,
@@ -77,6 +88,64 @@ def test_mean_and_spread_are_those_of_the_members_own_models(settings):
             np.testing.assert_allclose(value.numpy(), expected[name], rtol=1e-11, atol=tolerance)
     assert float(found["energy_uncertainty"].min()) > 0.01
     assert float(found["forces_uncertainty"].min()) > 0.01
+
+
+@pytest.mark.parametrize(
+    "pairs", [{}, SETTINGS["nequip with terms of pairs"]], ids=["plain", "with terms of pairs"]
+)
+def test_members_of_several_architectures_are_those_in_turn(pairs, tmp_path):
+    model, graph = build(members=3, seed=7, model="mixed", of=[NEQUIP, MACE], **pairs), structures()
+    own = [
+        build(members=1, seed=7 + number, **one, **pairs) for number, one in enumerate((NEQUIP, MACE, NEQUIP))
+    ]
+    expected = expected_of(own, graph)
+    evaluator = Evaluator(model)
+    assert evaluator.engine == ("core" if core.available() else "autograd")
+    model.save(tmp_path / "model.safetensors")
+    again = cynosure.load(tmp_path / "model.safetensors")
+    assert again.config == model.config
+    for found in (model(graph, ALL), again(graph, ALL), evaluator.evaluate(graph, ALL)):
+        for name, value in found.items():
+            np.testing.assert_allclose(value.numpy(), expected[name], rtol=1e-11, atol=1e-9)
+    for member, alone in zip(members_of(model), own, strict=True):
+        assert member.config == alone.config
+
+
+def test_one_member_for_which_autograd_serves_is_told():
+    model = build(members=2, model="mixed", of=[MACE, {**NEQUIP, "layer_norm": True}])
+    evaluator = Evaluator(model)
+    assert evaluator.engine == "autograd"
+    if core.available():
+        assert evaluator.why_not == "layer_norm"
+
+
+def test_mirror_images_are_alike_if_they_are_for_every_member():
+    assert build(model="mixed", of=[NEQUIP, MACE]).promises_reflection
+    assert not build(model="mixed", of=[MACE, {**NEQUIP, "parity": False}]).promises_reflection
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "'model.of' is a list of architectures"),
+        ({"of": "nequip"}, "'model.of' is a list of architectures"),
+        ({"of": [NEQUIP, 3]}, "'model.of' is a list of architectures"),
+        ({"of": [NEQUIP]}, "'model.of'.*at least 2"),
+        ({"of": [NEQUIP, {"model": "mce"}]}, "no model 'mce'"),
+        ({"of": [NEQUIP, {**MACE, "chanels": 3}]}, "'model.of.1.chanels'; did you mean 'channels'"),
+        (
+            {"of": [NEQUIP, {"model": "mixed", "of": [NEQUIP, MACE]}]},
+            "'model.of.1' is a mixed ensemble itself",
+        ),
+        ({"of": [NEQUIP, {**MACE, "members": 2}]}, "of.1 is an ensemble itself"),
+        ({"of": [NEQUIP, {**MACE, "cutoff": 5}]}, "of.1 has cutoff 5.0, the ensemble 4.0"),
+        ({"of": [NEQUIP, MACE], "members": 1}, "2 architectures for an ensemble of 1"),
+        ({"of": [NEQUIP, MACE], "channels": 3}, "no setting 'model.channels'"),
+    ],
+)
+def test_a_mixture_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        cynosure.build({"model": "mixed", "cutoff": 4.0, **settings}, ["Si"])
 
 
 def test_members_start_as_models_of_consecutive_seeds():

@@ -14,9 +14,13 @@ def test_a_preset_builds_what_it_stands_for(name):
 
 
 def test_settings_go_over_those_of_a_preset():
-    found = resolve({"preset": "large", "members": 2, "cutoff": 4.0}).model_dump()
-    large = resolve(PRESETS["large"]).model_dump()
-    assert found == {**large, "members": 2, "cutoff": 4.0}
+    for name in PRESETS:
+        changes = {"members": 2, "cutoff": 4.0}
+        found = resolve({"preset": name, **changes}).model_dump()
+        own = resolve(PRESETS[name]).model_dump()
+        if "of" in own:
+            own["of"] = tuple({**one, "cutoff": 4.0} for one in own["of"])
+        assert found == {**own, **changes}
 
 
 def test_what_does_not_go_together_is_refused():

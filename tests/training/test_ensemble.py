@@ -15,6 +15,14 @@ from cynosure.potentials import UncertaintyFactors, members_of
 from cynosure.training import Display, evaluate, train
 from cynosure.training.metrics_log import read_log
 
+SMALL_MACE = {
+    "model": "mace",
+    "channels": 4,
+    "hidden_l_max": 0,
+    "l_max": 1,
+    "correlation": 2,
+    "radial_hidden": [8, 8],
+}
 MODEL = {"channels": 8, "layers": 1, "l_max": 1, "num_basis": 4, "radial_hidden": [8, 8], "cutoff": 3.0}
 
 
@@ -92,11 +100,15 @@ def test_a_member_trains_as_it_would_alone(ensemble, tmp_path, threads, set_thre
         assert rmse != pytest.approx(record["errors"]["forces"]["rmse"], rel=1e-3)
 
 
-def test_a_stopped_ensemble_goes_on_as_if_nothing_had_happened(ensemble, tmp_path):
+@pytest.mark.parametrize("mixed", [False, True], ids=["of one architecture", "mixed"])
+def test_a_stopped_ensemble_goes_on_as_if_nothing_had_happened(ensemble, tmp_path, mixed):
     # As rates rise that far, the first validation is the best: a resumed run has it from its checkpoint alone.
-    rising = {"warmup": 0.9, "final": 1.0}
-    config = ensemble(optimiser={"lr": 5.0}, schedule=rising, ema={"decay": 0.0}, epochs=3)
-    train(config, out=tmp_path / "whole")
+    chosen = {"optimiser": {"lr": 5.0}, "schedule": {"warmup": 0.9, "final": 1.0}, "ema": {"decay": 0.0}}
+    if mixed:
+        one, other = {key: value for key, value in MODEL.items() if key != "cutoff"}, SMALL_MACE
+        chosen["model"] = {"model": "mixed", "of": [one, other], "cutoff": MODEL["cutoff"]}
+    config = ensemble(epochs=3, **chosen)
+    report = train(config, out=tmp_path / "whole").report
     stopped = train(config, out=tmp_path / "run", display=StopOnce(0))
     assert stopped.signal == signal.SIGINT
     factors = cynosure.load(stopped.model).calibration.uncertainty
@@ -108,6 +120,8 @@ def test_a_stopped_ensemble_goes_on_as_if_nothing_had_happened(ensemble, tmp_pat
     whole, run = (cynosure.load(tmp_path / name / "model.safetensors") for name in ("whole", "run"))
     assert run.provenance["best_step"] <= stopped.steps < run.provenance["steps"]
     assert run.calibration == whole.calibration
+    told = "nequip of 1 layer, 8 channels, l ≤ 1; mace of 2 layers, 4 channels, l ≤ 1; cutoff 3.0 Å"
+    assert (f"An ensemble of 2 models ({told})" in report.read_text()) is mixed
     for name, tensor in whole.state_dict().items():
         assert torch.equal(run.state_dict()[name], tensor), name
 
@@ -140,7 +154,7 @@ def test_the_factors_make_held_out_errors_as_large_as_expected(ensemble, tmp_pat
         np.testing.assert_allclose(np.sort(told.uncertainties), np.sort(found.uncertainties), rtol=1e-6)
     assert model.provenance["validation"]["uncertainty"]["forces"]["n"] == 12 * 4 * 3
     report = (tmp_path / "run" / "report.html").read_text()
-    assert "An ensemble of 3 nequip models" in report
+    assert "An ensemble of 3 models (nequip of 1 layer, 8 channels" in report
     assert "How well it knows its errors" in report
     assert "within 1σ" in held_out.table()
 

@@ -13,7 +13,7 @@ from cynosure.analysis.data_report import describe_data
 from cynosure.analysis.memory import DEFAULT_DENSITY, estimate_memory_at_density, free_memory, memory_rows
 from cynosure.analysis.report import Report, Table
 from cynosure.data import read_frames
-from cynosure.potentials import Evaluator, Potential, load, read_header
+from cynosure.potentials import Evaluator, Potential, flatten, load, read_header
 
 # Longer texts of the provenance (a resolved configuration, say) are cut for the screen.
 _LONGEST = 90
@@ -103,10 +103,10 @@ def describe_model(path: str | Path, atoms: int | None = None, density: float | 
     }
     tables = [
         Table("Model", ("", ""), tuple(overview.items())),
-        Table("Architecture", ("setting", "value"), tuple(_flat(model.config.model_dump(mode="json")))),
+        Table("Architecture", ("setting", "value"), _rows(model.config.model_dump(mode="json"))),
         _elements(model),
     ]
-    provenance = tuple(_flat(header["provenance"]))
+    provenance = _rows(header["provenance"])
     if provenance:
         tables.append(Table("Provenance", ("", ""), provenance))
     if atoms is not None:
@@ -136,7 +136,7 @@ def _members(model: Potential) -> dict[str, str]:
 def _promises(model: Potential) -> list[str]:
     """The symmetries that hold by construction."""
     always = ["rotation", "translation", "permutation"]
-    if getattr(model.config, "parity", True) is False:
+    if not model.promises_reflection:
         return [*always, "but not reflection (parity=False)"]
     return [*always, "reflection"]
 
@@ -162,13 +162,7 @@ def _memory(model: Potential, atoms: int, density: float) -> Table:
     return Table(f"Memory of {atoms:,} atoms at {density:g} atoms/Å³ (estimate)", ("", ""), rows)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Dotted keys and printable values of a nested mapping."""
-    rows = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            text = str(value)
-            rows.append((f"{prefix}{key}", text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"))
-    return rows
+def _rows(settings: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Dotted keys and printable values of nested settings."""
+    lines = ((key, str(value)) for key, value in flatten(settings).items())
+    return tuple((key, text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…") for key, text in lines)

@@ -29,7 +29,7 @@ def reflection(model: Potential, atoms: Atoms, seed: int = 0) -> list[Deviation]
     A model without parity labels (`parity=False`) does not promise this, and the deviations say so.
     """
     mirror = np.diag([1.0, 1.0, -1.0])
-    promised = getattr(model.config, "parity", True) is not False
+    promised = model.promises_reflection
     note = "" if promised else "a model with parity=False may tell mirror images apart"
     matrices = [matrix @ mirror for matrix in _rotations(seed)]
     return worst(

@@ -9,7 +9,7 @@ from cynosure.potentials.base import (
     UncertaintyFactors,
 )
 from cynosure.potentials.committee import Committee, members_of
-from cynosure.potentials.config import Config, parse
+from cynosure.potentials.config import Config, flatten, parse
 from cynosure.potentials.evaluator import Evaluator
 from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.model_file import load, read_header, save, write_atomically
@@ -36,6 +36,7 @@ __all__ = [
     "Trainable",
     "UncertaintyFactors",
     "build",
+    "flatten",
     "load",
     "members_of",
     "parse",

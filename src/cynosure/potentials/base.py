@@ -35,7 +35,7 @@ class PotentialConfig(Config):
         model: the architecture's name in the registry.
         cutoff: Å; atoms farther apart do not see each other directly.
         zbl: add the short-range repulsion of `zbl_energies`.
-        members: networks of this architecture; more than one are an ensemble (`Committee`).
+        members: how many networks; more than one are an ensemble (`Committee`).
     """
 
     model: str
@@ -204,6 +204,11 @@ class Potential(nn.Module, ABC):
     def cutoff(self) -> float:
         """Å."""
         return self.config.cutoff
+
+    @property
+    def promises_reflection(self) -> bool:
+        """Whether mirror images are alike by construction: not if the settings have a `parity` that is off."""
+        return getattr(self.config, "parity", True) is not False
 
     @property
     def dtype(self) -> torch.dtype:

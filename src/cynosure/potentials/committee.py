@@ -1,16 +1,48 @@
-"""An ensemble: networks of one architecture that differ in their weights, and what their disagreement tells."""
+"""An ensemble: networks of one architecture or several, and what their disagreement tells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field, SerializeAsAny, model_validator
 from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
 from cynosure.potentials.base import UNCERTAINTIES, Calibration, Potential, PotentialConfig
+
+
+class MixedConfig(PotentialConfig):
+    """Settings of an ensemble whose members are of different architectures.
+
+    Networks of different architectures make different errors, and so their mean has smaller ones.
+
+    Attributes:
+        of: settings of each architecture, of which the members are in turn: the first, the second, …, and the first
+            again. They have the ensemble's cutoff and ZBL.
+    """
+
+    model: Literal["mixed"] = "mixed"
+    of: tuple[SerializeAsAny[PotentialConfig], ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MixedConfig:
+        if self.members < len(self.of):
+            raise ValueError(
+                f"{len(self.of)} architectures for an ensemble of {self.members}; it has one member of each or more"
+            )
+        for number, one in enumerate(self.of):
+            if one.members != 1:
+                raise ValueError(f"of.{number} is an ensemble itself; its members are to be named one by one")
+            for name in ("cutoff", "zbl"):
+                own, shared = getattr(one, name), getattr(self, name)
+                if own != shared:
+                    raise ValueError(
+                        f"of.{number} has {name} {own}, the ensemble {shared}; say it of the ensemble, for all"
+                    )
+        return self
 
 
 class Committee(Potential):
@@ -27,7 +59,7 @@ class Committee(Potential):
     root mean square over x, y and z, which does not depend on how the axes lie.
 
     Args:
-        config: the architecture; its `members` is K.
+        config: the architecture, or architectures; its `members` is K.
         calibration: of the ensemble. Its factors are not used in the members.
         members: K ≥ 2 potentials of the same species and cutoff.
 
@@ -49,6 +81,10 @@ class Committee(Potential):
                 f"an ensemble of {len(members)} members where the settings say {config.members}; it takes two or more"
             )
         self.members = nn.ModuleList(members)
+
+    @property
+    def promises_reflection(self) -> bool:
+        return all(member.promises_reflection for member in members_of(self))
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless, the mean of the members; see `Potential.atomic_energies`."""

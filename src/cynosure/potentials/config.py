@@ -36,9 +36,22 @@ def parse(kind: type[ConfigT], settings: Mapping[str, Any], where: str = "") -> 
         raise ValueError("\n".join(lines)) from None
 
 
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted keys, lists of sections by number; an empty section stays, as `{}`."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            value = {str(number): section for number, section in enumerate(value)}
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def _explain(kind: type[BaseModel], problem: Any, where: str) -> str:
     location = [str(part) for part in problem["loc"]]
-    key = where + ".".join(location)
+    key = (where + ".".join(location)).rstrip(".")
     if problem["type"] != "extra_forbidden":
         return f"'{key}': {problem['msg']} (got {problem['input']!r})"
     owner = kind

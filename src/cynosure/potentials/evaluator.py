@@ -66,8 +66,8 @@ class Evaluator:
 
     @property
     def engine(self) -> str:
-        """`core` or `autograd`: what evaluates the network."""
-        return "core" if self.programs else "autograd"
+        """`core` or `autograd`: what evaluates the network; `autograd` if it is that for any member of an ensemble."""
+        return "core" if len(self.programs) == len(self._members or [self]) else "autograd"
 
     @property
     def instruction_set(self) -> str | None:
@@ -170,7 +170,7 @@ class Evaluator:
         if self._members:
             for network in self._members:
                 network._prepare()
-            self.why_not = self._members[0].why_not
+            self.why_not = next((network.why_not for network in self._members if network.why_not), None)
             return
         first = next(self.model.parameters())
         versions = sum(tensor._version for tensor in self._tensors)

@@ -10,7 +10,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from cynosure.graph import AtomGraph
 from cynosure.potentials.base import Calibration, Potential, PotentialConfig
-from cynosure.potentials.committee import Committee
+from cynosure.potentials.committee import Committee, MixedConfig
 from cynosure.potentials.config import parse
 from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.nequip import NequIP, NequIPConfig
@@ -25,13 +25,18 @@ class Architecture(NamedTuple):
 # To add a model: its file in this folder, and one line here.
 MODELS: dict[str, Architecture] = {
     "mace": Architecture(MACEConfig, MACE),
+    "mixed": Architecture(MixedConfig, Committee),
     "nequip": Architecture(NequIPConfig, NequIP),
 }
 DEFAULT_MODEL = "nequip"
 
 
-def resolve(config: Mapping[str, Any]) -> PotentialConfig:
+def resolve(config: Mapping[str, Any], where: str = "model.") -> PotentialConfig:
     """Settings with every default filled in; `{}` is the default model, `{"preset": "small"}` the preset of this name.
+
+    Args:
+        config: the settings.
+        where: prefix of the keys in messages.
 
     Raises:
         ValueError: an unknown model, preset, key or value; the message names the nearest valid one.
@@ -40,7 +45,27 @@ def resolve(config: Mapping[str, Any]) -> PotentialConfig:
     name = config.get("model", DEFAULT_MODEL)
     if name not in MODELS:
         raise ValueError(f"no model '{name}'; the models are {', '.join(MODELS)}")
-    return parse(MODELS[name].config, {**config, "model": name}, where="model.")
+    if name == "mixed":
+        config = _with_architectures(config, where)
+    return parse(MODELS[name].config, {**config, "model": name}, where)
+
+
+def _with_architectures(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings of a mixed ensemble with its architectures resolved."""
+    of = config.get("of")
+    if not isinstance(of, list | tuple) or not all(isinstance(one, Mapping) for one in of):
+        raise ValueError(
+            f"'{where}of' is a list of architectures, such as "
+            f'[{{"model": "nequip"}}, {{"model": "mace"}}]; got {of!r}'
+        )
+    for number, one in enumerate(of):
+        if one.get("model") == "mixed":
+            raise ValueError(
+                f"'{where}of.{number}' is a mixed ensemble itself; name its architectures one by one"
+            )
+    shared = {key: config[key] for key in ("cutoff", "zbl") if key in config}
+    resolved = tuple(resolve({**shared, **one}, f"{where}of.{number}.") for number, one in enumerate(of))
+    return {"members": len(resolved), **config, "of": resolved}
 
 
 def build(
@@ -98,7 +123,7 @@ def build(
     for number in range(resolved.members):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + number)
-            member = _member(resolved, calibration).to(dtype)
+            member = _member(resolved, calibration, number).to(dtype)
         if example is not None:
             member.normalise(example)
         members.append(member)
@@ -107,12 +132,15 @@ def build(
 
 def assemble(config: PotentialConfig, calibration: Calibration) -> Potential:
     """The module for settings that are already validated."""
-    return _together(config, calibration, [_member(config, calibration) for _ in range(config.members)])
+    return _together(
+        config, calibration, [_member(config, calibration, number) for number in range(config.members)]
+    )
 
 
-def _member(config: PotentialConfig, calibration: Calibration) -> Potential:
+def _member(config: PotentialConfig, calibration: Calibration, number: int) -> Potential:
     """One network."""
-    return MODELS[config.model].potential(config.model_copy(update={"members": 1}), calibration)
+    own = config.of[number % len(config.of)] if isinstance(config, MixedConfig) else config
+    return MODELS[own.model].potential(own.model_copy(update={"members": 1}), calibration)
 
 
 def _together(config: PotentialConfig, calibration: Calibration, members: Sequence[Potential]) -> Potential:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cynosure.potentials import Config, parse
+from cynosure.potentials import Config, flatten, parse
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -271,17 +271,6 @@ def merge(settings: Mapping[str, Any], assignments: Sequence[tuple[str, Any]]) -
                 raise ValueError(f"cannot set '{key}': '{'.'.join(sections[: depth + 1])}' is not a section")
         owner[last] = value
     return merged
-
-
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted keys; an empty section stays, as `{}`."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _plain(value: Any) -> str:

@@ -190,14 +190,16 @@ def _write_report(
 
 def _architecture(config: TrainConfig) -> str:
     model = config.model
-    known = [f"{model[key]} {key}" for key in ("layers", "channels") if isinstance(model.get(key), int)]
+    kinds = [_kind(one) for one in model.get("of", [model])]
+    what = "A model" if model["members"] == 1 else f"An ensemble of {model['members']} models"
+    return f"{what} ({'; '.join([*kinds, 'cutoff {} Å'.format(model['cutoff'])])})"
+
+
+def _kind(model: Mapping[str, Any]) -> str:
+    sizes = {key: model[key] for key in ("layers", "channels") if isinstance(model.get(key), int)}
+    known = [f"{size} {key if size > 1 else key[:-1]}" for key, size in sizes.items()]
     known += [f"l ≤ {model['l_max']}"] if "l_max" in model else []
-    what = (
-        f"A {model['model']} model"
-        if model["members"] == 1
-        else f"An ensemble of {model['members']} {model['model']} models"
-    )
-    return f"{what} ({', '.join([*known, 'cutoff {} Å'.format(model['cutoff'])])})"
+    return f"{model['model']} of {', '.join(known)}" if known else model["model"]
 
 
 def _provenance(trainer: Trainer, data: Data) -> dict[str, Any]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cynosure.data import GraphDataset
-from cynosure.potentials import write_atomically
+from cynosure.potentials import flatten, write_atomically
 from cynosure.training.base_model import BaseModel
 from cynosure.training.checkpoint import Checkpoint, load_checkpoint
-from cynosure.training.config import TrainConfig, flatten
+from cynosure.training.config import TrainConfig
 from cynosure.training.display import Display
 from cynosure.training.finish import TrainResult, keep_best, kept_after_stop, wrap_up
 from cynosure.training.interrupt import Interrupted, StopRequest
@@ -215,9 +216,10 @@ def _announce(config: TrainConfig, data: Data, learners: Sequence[Learner], disp
     for note in data.notes:
         display.say(f"Note: {note}")
     base = config.finetune.base
-    trained = f"{learners[0].trained}"
-    if len(learners) > 1:
-        trained = f"in each of {len(learners)} members {trained}"
+    kinds = Counter(str(learner.trained) for learner in learners)
+    trained = "; ".join(
+        text if len(learners) == 1 else f"in each of {n} members {text}" for text, n in kinds.items()
+    )
     display.say(
         f"Training on {len(data.train)} frames, validating on {len(data.validation)}"
         f"{'' if base is None else f', from the weights of {base}'}; {trained}. Settings:"

@@ -20,9 +20,9 @@ from cynosure.lab.learning_curve.progress import Progress, Watch
 from cynosure.lab.learning_curve.runs import Measured, Run, RunLog
 from cynosure.lab.molecules import Molecules
 from cynosure.lab.plain import PLAIN, plain_predictor, train_plain_network
-from cynosure.potentials import load
+from cynosure.potentials import flatten, load
 from cynosure.training import TrainConfig, evaluate, from_settings, train
-from cynosure.training.config import flatten, merge
+from cynosure.training.config import merge
 from cynosure.training.interrupt import Interrupted, StopRequest
 from cynosure.training.setup import resolve_model, resolve_sizes
 
