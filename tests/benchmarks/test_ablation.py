@@ -43,10 +43,21 @@ def test_the_table_sets_a_variant_beside_the_default(ablation):
     runs = [ablation.Run(variant, "acac", seed, 4.0) for seed in (0, 1) for variant in ("default", "Adam")]
     values = (0.02, 0.01, 0.03, 0.015)
     done = {run: ablation.Outcome(value, 0.001, 1000, 50.0) for run, value in zip(runs, values, strict=True)}
+    runs.append(ablation.Run("default", "silicon", 0, 4.0))
+    done[runs[-1]] = ablation.Outcome(0.05, 0.002, 500, 70.0)
     assert ablation.table(runs, done)[2:] == [
-        "| default | 20.0 / 30.0 | 1.00 | 1.00 | 1,000 | 50 |",
-        "| Adam | 10.0 / 15.0 | 0.50 | 1.00 | 1,000 | 50 |",
+        "| default | 20.0 / 30.0 | 1.00 | 1.00 | 1,000 | 50 | 50.0 | 1.00 | 2.00 | 500 | 70 |",
+        "| Adam | 10.0 / 15.0 | 0.50 | 1.00 | 1,000 | 50 | – | – | – | – | – |",
     ]
+
+
+def test_variants_of_the_stress_are_for_frames_that_have_one(ablation, tmp_path):
+    atoms = ase.build.bulk("Si")
+    for name, labels in (("with", {"stress": np.zeros(6)}), ("without", {})):
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, **labels)
+        ase.io.write(tmp_path / f"{name}.xyz", atoms)
+        assert ablation.speaks_of("stress weight 1", tmp_path / f"{name}.xyz") is (name == "with")
+        assert ablation.speaks_of("Adam", tmp_path / f"{name}.xyz")
 
 
 def test_a_run_is_kept_and_not_repeated(ablation, tmp_path):
