@@ -1,11 +1,12 @@
 """What Cynosure and its peers learn from the same frames in the same time: `python -m benchmarks.equal_time DATA`.
 
 Every side trains on the same frames, is validated on the same others, has the same number of threads, and is timed
-from the start of its process to its end. Cynosure is its default; the peers are what their documentation recommends,
-one side for each file in `configs` (`MODEL.yaml`, `MODEL-VARIANT.yaml`). Their schedules are counted in epochs, so
-two short runs first find what an epoch and what starting and ending take, and the epochs are chosen to end with the
-time; these two do not count. The errors are those of the model that each side itself found best in validation, on the
-validation frames, by one piece of code (`equal_time_errors.py`).
+from the start of its process to its end. Cynosure is its default for the time, and once more its preset `small`, which
+is made for speed in use as Allegro is; the peers are what their documentation recommends, one side for each file in
+`configs` (`MODEL.yaml`, `MODEL-VARIANT.yaml`). Their schedules are counted in epochs, so two short runs first find what
+an epoch and what starting and ending take, and the epochs are chosen to end with the time; these two do not count. The
+errors are those of the model that each side itself found best in validation, on the validation frames, by one piece of
+code (`equal_time_errors.py`).
 
 A finished side is kept in `results.jsonl` of the folder and not repeated. Run it on a machine that does nothing else.
 """
@@ -23,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
-import numpy as np
 from ase import Atoms
 
 from benchmarks import finished_runs
 from benchmarks.equal_time_errors import MARK
 from benchmarks.sides import ROOT, environment
+from cynosure.data import read_frames, split
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 # The package that trains a model of `configs`, and reads it again.
@@ -41,12 +42,13 @@ _PILOTS = (2, 4)
 
 @dataclass(frozen=True)
 class Side:
-    """Who trains: the package, the interpreter of its environment, and its settings where they are a file."""
+    """Who trains: the package, the interpreter of its environment, and its settings: a file, or words of a command."""
 
     name: str
     engine: str
     python: str
     config: Path | None = None
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,12 @@ def main() -> None:
 
 
 def sides(nequip: str | None, mace: str | None, only: Sequence[str] | None) -> list[Side]:
-    """Cynosure, and each file of settings whose engine has an interpreter."""
+    """Cynosure, twice, and each file of settings whose engine has an interpreter."""
     pythons = {"nequip": nequip, "mace": mace}
-    found = [Side("cynosure", "cynosure", sys.executable)]
+    found = [
+        Side("cynosure", "cynosure", sys.executable),
+        Side("cynosure-small", "cynosure", sys.executable, options=("--preset", "small")),
+    ]
     for config in sorted(CONFIGS.glob("*.yaml")):
         engine = _ENGINES[config.stem.split("-")[0]]
         if python := pythons[engine]:
@@ -105,13 +110,12 @@ def sides(nequip: str | None, mace: str | None, only: Sequence[str] | None) -> l
 
 def write_split(data: Path, val: float, seed: int, folder: Path) -> tuple[Path, Path]:
     """The training and the validation frames as two extxyz files, the same for every side."""
-    frames = ase.io.read(data, index=":")
+    frames, labelled = ase.io.read(data, index=":"), read_frames(str(data))
     assert isinstance(frames, list)
-    order = np.random.default_rng(seed).permutation(len(frames))
-    held = max(1, round(val * len(frames)))
     paths = folder / f"training-{seed}.xyz", folder / f"validation-{seed}.xyz"
-    for path, chosen in zip(paths, (order[held:], order[:held]), strict=True):
-        ase.io.write(path, [frames[index] for index in sorted(chosen)], format="extxyz")
+    chosen = split(len(frames), val, seed, (labelled.groups, labelled.force_sizes))
+    for path, indices in zip(paths, chosen, strict=True):
+        ase.io.write(path, [frames[index] for index in indices], format="extxyz")
     return paths
 
 
@@ -206,7 +210,7 @@ def command(
     """What trains a side, as its users would call it."""
     if side.engine == "cynosure":
         words = ["-m", "cynosure", "train", str(training), "--val", str(validation), "--out", str(folder)]
-        return [side.python, *words, "--minutes", str(run.minutes), "--seed", str(run.seed)]
+        return [side.python, *words, "--minutes", str(run.minutes), "--seed", str(run.seed), *side.options]
     assert side.config is not None
     assert epochs is not None
     if side.engine == "mace":
@@ -263,7 +267,7 @@ def table(runs: Sequence[Run], done: Mapping[Run, Outcome]) -> list[str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.equal_time", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = ["cynosure", *sorted(config.stem for config in CONFIGS.glob("*.yaml"))]
+    names = ["cynosure", "cynosure-small", *sorted(config.stem for config in CONFIGS.glob("*.yaml"))]
     parser.add_argument("data", type=Path, help="labelled frames, of any kind that ASE reads")
     parser.add_argument("--minutes", type=float, default=20.0, help="for each side (20)")
     parser.add_argument(

@@ -56,11 +56,21 @@ def test_epochs_fill_the_time_that_starting_leaves(equal_time):
 
 def test_a_side_is_a_file_of_settings_whose_engine_has_an_interpreter(equal_time):
     names = [side.name for side in equal_time.sides("nequip-python", "mace-python", None)]
-    assert names == ["cynosure", "allegro", "mace-128x0e", "mace", "nequip-l2", "nequip"]
+    assert names == ["cynosure", "cynosure-small", "allegro", "mace-128x0e", "mace", "nequip-l2", "nequip"]
     assert [side.engine for side in equal_time.sides("nequip-python", None, ["nequip"])] == ["nequip"]
     (allegro,) = equal_time.sides("nequip-python", "mace-python", ["allegro"])
     assert (allegro.engine, allegro.python) == ("nequip", "nequip-python")
-    assert [side.name for side in equal_time.sides(None, None, None)] == ["cynosure"]
+    assert [side.name for side in equal_time.sides(None, None, None)] == ["cynosure", "cynosure-small"]
+
+
+def test_our_two_sides_differ_in_the_preset(equal_time, water, tmp_path):
+    run = equal_time.Run("any", "water.xyz", 20.0, 7, 1)
+    default, small = (
+        equal_time.command(side, water, water, tmp_path, run, None)
+        for side in equal_time.sides(None, None, None)
+    )
+    assert {"--minutes", "20.0", "--seed", "7"} <= set(default)
+    assert small == [*default, "--preset", "small"]
 
 
 def test_the_peers_are_told_the_files_the_epochs_and_the_elements(equal_time, water, tmp_path):
@@ -111,7 +121,7 @@ def test_a_finished_side_is_kept_and_not_repeated(equal_time, water, tmp_path, m
     for _ in range(2):
         equal_time.main()
         assert "| cynosure | 20.0 | 10.0 | 40.0 | 30.0 | – | 19.8 |" in capsys.readouterr().out
-    assert trained == ["cynosure"]
+    assert trained == ["cynosure", "cynosure-small"]
 
 
 @pytest.mark.slow
