@@ -87,7 +87,7 @@ def test_every_option_reaches_the_settings(data, tmp_path):
         *["train", data, "--val", "0.25", "--config", tmp_path / "settings.json", "--epochs", 1],
         *["--e0s", '{"H": -1, "O": 2.5}', "--key", "energy=REF_energy", "--key", "forces=REF_forces"],
         *["--unit", "energy=kcal/mol", "--unit", "forces=kcal/mol/Å", "--out", tmp_path / "run", "--seed", 7],
-        *["--set", "optimiser.lr=0.002", "--preset", "large", "--ensemble", 2, *TINY],
+        *["--set", "optimiser.lr=0.002", "--preset", "medium", "--ensemble", 2, *TINY],
     )
     assert result.returncode == 0, result.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
