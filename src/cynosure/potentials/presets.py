@@ -9,7 +9,7 @@ _MEDIUM: dict[str, Any] = {"model": "nequip", "layers": 4, "channels": 64}
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {"model": "nequip", "layers": 3, "channels": 32},
     "medium": _MEDIUM,
-    "large": {"model": "mixed", "members": 4, "of": [_MEDIUM, {"model": "mace", "channels": 64}]},
+    "large": {**_MEDIUM, "members": 4},
 }
 
 
