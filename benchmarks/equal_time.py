@@ -51,6 +51,12 @@ class Side:
     options: tuple[str, ...] = ()
 
 
+_OWN = (
+    Side("cynosure", "cynosure", sys.executable),
+    Side("cynosure-small", "cynosure", sys.executable, options=("--preset", "small")),
+)
+
+
 @dataclass(frozen=True)
 class Run:
     side: str
@@ -97,10 +103,7 @@ def main() -> None:
 def sides(nequip: str | None, mace: str | None, only: Sequence[str] | None) -> list[Side]:
     """Cynosure, twice, and each file of settings whose engine has an interpreter."""
     pythons = {"nequip": nequip, "mace": mace}
-    found = [
-        Side("cynosure", "cynosure", sys.executable),
-        Side("cynosure-small", "cynosure", sys.executable, options=("--preset", "small")),
-    ]
+    found = list(_OWN)
     for config in sorted(CONFIGS.glob("*.yaml")):
         engine = _ENGINES[config.stem.split("-")[0]]
         if python := pythons[engine]:
@@ -267,7 +270,7 @@ def table(runs: Sequence[Run], done: Mapping[Run, Outcome]) -> list[str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.equal_time", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = ["cynosure", "cynosure-small", *sorted(config.stem for config in CONFIGS.glob("*.yaml"))]
+    names = [*(side.name for side in _OWN), *sorted(config.stem for config in CONFIGS.glob("*.yaml"))]
     parser.add_argument("data", type=Path, help="labelled frames, of any kind that ASE reads")
     parser.add_argument("--minutes", type=float, default=20.0, help="for each side (20)")
     parser.add_argument(

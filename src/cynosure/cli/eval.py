@@ -47,7 +47,7 @@ def eval(
             potential,
             frames,
             engine=Evaluator(potential),
-            observers=[order, parity],
+            observers=[order] if report is None else [order, parity],
             progress=lambda done, total: display.evaluating("evaluation", done, total),
         )
     finally:
@@ -59,11 +59,8 @@ def eval(
         write_atomically(json_file, (json.dumps(metrics.to_json(), indent=2) + "\n").encode())
         print(f"\nWritten: {json_file}")
     if report is not None:
-        from cynosure.training.report import (
-            ReportContent,
-            versions,
-            write_report,
-        )  # matplotlib is slow to import
+        # (matplotlib is slow to import)
+        from cynosure.training.report import ReportContent, versions, write_report
 
         name = Path(data).name
         content = ReportContent(

@@ -17,7 +17,7 @@ from cynosure.potentials.base import UNCERTAINTIES, Calibration, Potential, Pote
 class MixedConfig(PotentialConfig):
     """Settings of an ensemble whose members are of different architectures.
 
-    Networks of different architectures make different errors, and so their mean has smaller ones.
+    Networks of different architectures make different errors, of which more is lost in the mean if none is much worse.
 
     Attributes:
         of: settings of each architecture, of which the members are in turn: the first, the second, …, and the first

@@ -67,7 +67,7 @@ class Evaluator:
     @property
     def engine(self) -> str:
         """`core` or `autograd`: what evaluates the network; `autograd` if it is that for any member of an ensemble."""
-        return "core" if len(self.programs) == len(self._members or [self]) else "autograd"
+        return "core" if self.programs else "autograd"
 
     @property
     def instruction_set(self) -> str | None:
@@ -76,10 +76,11 @@ class Evaluator:
 
     @property
     def programs(self) -> tuple[CompiledProgram, ...]:
-        """The network in the core, that of each member of an ensemble; none where autograd serves."""
+        """The network in the core, that of each member of an ensemble; none where autograd serves, if only for one."""
         self._prepare()
-        networks = [network._program for network in self._members or [self]]
-        return tuple(program for program in networks if program is not None)
+        networks = self._members or [self]
+        found = tuple(network._program for network in networks if network._program is not None)
+        return found if len(found) == len(networks) else ()
 
     def evaluate(self, graph: AtomGraph, outputs: Iterable[str] = ("energy", "forces")) -> dict[str, Tensor]:
         """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
