@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cynosure.graph import (
     AtomGraph,
+    Quantity,
     batch,
     from_atoms,
     matrix_from_voigt,
@@ -21,6 +22,13 @@ from cynosure.graph import (
     unbatch,
 )
 
+DECLARED = {
+    "spin": Quantity("atom", (3,)),
+    "field": Quantity("structure", (3,)),
+    "charge": Quantity("atom"),
+    "bond": Quantity("edge"),
+    "hessian": Quantity("pair", (3, 3)),
+}
 LABELS = {"energy": -3.0, "forces": np.arange(9.0).reshape(3, 3), "stress": np.arange(9.0).reshape(3, 3)}
 
 
@@ -30,13 +38,16 @@ def water() -> Atoms:
 
 def assert_same(one: AtomGraph, other: AtomGraph) -> None:
     for name in AtomGraph.__dataclass_fields__:
-        if name != "labels":
-            a, b = getattr(one, name), getattr(other, name)
+        a, b = getattr(one, name), getattr(other, name)
+        if name in ("labels", "inputs"):
+            assert a.keys() == b.keys(), name
+            for key, value in a.items():
+                assert torch.equal(value.nan_to_num(12345.0), b[key].nan_to_num(12345.0)), key
+        elif name == "quantities":
+            assert a == b
+        else:
             assert a.dtype == b.dtype, name
             assert torch.equal(a, b), name
-    assert one.labels.keys() == other.labels.keys()
-    for name, label in one.labels.items():
-        assert torch.equal(label.nan_to_num(12345.0), other.labels[name].nan_to_num(12345.0)), name
 
 
 def some_graphs() -> list[AtomGraph]:
@@ -44,11 +55,19 @@ def some_graphs() -> list[AtomGraph]:
     slab = bulk("Cu", cubic=True)
     slab.pbc = (True, True, False)
     slab.cell[2] = 0.0
+
+    def graph(atoms: Atoms, labels: dict | None = None) -> AtomGraph:
+        rng = np.random.default_rng(len(atoms))
+        inputs = {"spin": rng.normal(size=(len(atoms), 3)), "field": rng.normal(size=3)}
+        return from_atoms(atoms, 3.0, labels, inputs, DECLARED)
+
+    edges = from_atoms(water(), 3.0).num_edges
+    more = {"hessian": np.arange(81.0).reshape(9, 3, 3), "bond": np.arange(edges), "charge": np.arange(3.0)}
     return [
-        from_atoms(water(), 3.0, LABELS),
-        from_atoms(Atoms("He"), 3.0, {"energy": 1.0}),
-        from_atoms(bulk("Si"), 3.0),
-        from_atoms(slab, 3.0, {"stress": np.arange(6.0)}),
+        graph(water(), {**LABELS, **more}),
+        graph(Atoms("He"), {"energy": 1.0}),
+        graph(bulk("Si")),
+        graph(slab, {"stress": np.arange(6.0), "charge": np.arange(4.0)}),
     ]
 
 
@@ -178,7 +197,7 @@ def test_voigt_is_in_the_order_of_ase():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"enrgy": 1.0}, "no label 'enrgy'"),
+        ({"enrgy": 1.0}, "no label or input 'enrgy'"),
         ({"energy": [1.0, 2.0]}, r"'energy' has shape \(2,\); \(\) was expected"),
         ({"forces": np.zeros((2, 3))}, r"'forces' has shape \(2, 3\); \(3, 3\)"),
         ({"stress": np.zeros(9)}, r"'stress' has shape \(9,\); \(3, 3\)"),
@@ -203,11 +222,25 @@ def test_batch_joins_and_select_parts():
 
 def test_missing_labels_are_nan():
     whole = batch(some_graphs())
-    assert set(whole.labels) == {"energy", "forces", "stress"}
+    assert set(whole.labels) == {"energy", "forces", "stress", "charge", "bond", "hessian"}
     assert whole.labels["energy"].isfinite().tolist() == [True, True, False, False]
     assert whole.labels["forces"].isfinite().all(dim=1).tolist() == [True] * 3 + [False] * 7
     assert whole.labels["stress"].isfinite().all(dim=2).all(dim=1).tolist() == [True, False, False, True]
+    assert whole.labels["charge"].isfinite().tolist() == [True] * 3 + [False] * 3 + [True] * 4
+    edges = some_graphs()[0].num_edges
+    assert whole.labels["bond"].isfinite().tolist() == [True] * edges + [False] * (whole.num_edges - edges)
+    pairs = whole.labels["hessian"].isfinite().all(dim=2).all(dim=1)
+    assert pairs.tolist() == [True] * 9 + [False] * (1 + 4 + 16)
     assert not batch([from_atoms(water(), 3.0), from_atoms(Atoms("He"), 3.0)]).labels
+
+
+def test_inputs_are_there_for_all_or_none():
+    told, untold = some_graphs()[1], from_atoms(water(), 3.0)
+    with pytest.raises(ValueError, match="the input field, spin is there in some graphs"):
+        batch([told, untold])
+    other = dataclasses.replace(untold, quantities={**untold.quantities, "charge": Quantity("structure")})
+    with pytest.raises(ValueError, match=r"'charge' is .*atom.* in one graph and .*structure.* in another"):
+        batch([from_atoms(water(), 3.0, quantities=DECLARED), other])
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
@@ -243,8 +276,9 @@ def test_an_empty_batch_is_refused():
 
 def test_to_moves_everything():
     graph = some_graphs()[0].to("meta")
-    for name in AtomGraph.__dataclass_fields__:
-        tensors = graph.labels.values() if name == "labels" else [getattr(graph, name)]
+    for name in AtomGraph.__dataclass_fields__.keys() - {"quantities"}:
+        own = getattr(graph, name)
+        tensors = own.values() if name in ("labels", "inputs") else [own]
         assert all(tensor.device.type == "meta" for tensor in tensors), name
 
 
@@ -258,7 +292,9 @@ def test_schema_refuses_wrong_shapes(name):
 
 def test_schema_refuses_wrong_labels():
     graph = some_graphs()[0]
-    with pytest.raises(ValueError, match="no 'charge'"):
-        dataclasses.replace(graph, labels={"charge": torch.zeros(1)})
+    with pytest.raises(ValueError, match="no quantity 'mass'"):
+        dataclasses.replace(graph, labels={"mass": torch.zeros(3)})
+    with pytest.raises(ValueError, match=r"'spin' has shape \(1, 3\); \(3, 3\)"):
+        dataclasses.replace(graph, inputs={"spin": torch.zeros(1, 3)})
     with pytest.raises(ValueError, match="'energy' has shape"):
         dataclasses.replace(graph, labels={"energy": torch.zeros(3)})

@@ -61,7 +61,14 @@ class GraphDataset:
         frame = self.frames[index]
         try:
             graph = from_arrays(
-                frame.atomic_numbers, frame.positions, frame.cell, frame.pbc, self.cutoff, frame.labels()
+                frame.atomic_numbers,
+                frame.positions,
+                frame.cell,
+                frame.pbc,
+                self.cutoff,
+                {**frame.labels(), **frame.declared_of(inputs=False)},
+                frame.declared_of(inputs=True),
+                self.frames.quantities,
             )
         except ValueError as error:
             raise ValueError(f"{frame.source}: {error}") from error

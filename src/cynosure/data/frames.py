@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -15,8 +16,10 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from cynosure.data.columns import ColumnBuilder
+from cynosure.data.declared import Declared
 from cynosure.data.labels import LABELS, LabelFinder
 from cynosure.data.units import unit_factors
+from cynosure.graph import Quantity, Rows
 
 IN_MEMORY_LIMIT = 2**30  # bytes of frames kept in memory before they go to a memory-mapped cache
 
@@ -48,6 +51,8 @@ class Frame:
         stress: [3, 3], eV/Å³, positive under tension.
         group: what the file calls the kind of structure (`group` or `config_type`), or "".
         source: where it came from, for messages: the file and the frame's number in it, from 0.
+        declared: arrays that the reader was told of, by name, [rows, *shape] each; of targets, those it has.
+        inputs: which of them are inputs; the others are labels.
     """
 
     atomic_numbers: NDArray[np.int64]
@@ -59,11 +64,17 @@ class Frame:
     stress: NDArray[np.float64]
     group: str
     source: str
+    declared: Mapping[str, Rows] = field(default_factory=dict)
+    inputs: frozenset[str] = frozenset()
 
     def labels(self) -> dict[str, NDArray[np.float64]]:
         """The labels that this frame has: `energy` (), `forces` [N, 3], `stress` [3, 3]."""
         every = {"energy": np.asarray(self.energy), "forces": self.forces, "stress": self.stress}
         return {name: value for name, value in every.items() if not np.isnan(value).any()}
+
+    def declared_of(self, *, inputs: bool) -> dict[str, Rows]:
+        """The declared inputs, or else the declared targets that this frame has."""
+        return {name: found for name, found in self.declared.items() if (name in self.inputs) == inputs}
 
     def to_atoms(self) -> Atoms:
         """An ASE `Atoms` of its own memory, the labels in a SinglePointCalculator."""
@@ -141,6 +152,19 @@ class _Store:
     units: Mapping[str, str]
     other_columns: tuple[str, ...]
     on_disk: bool
+    declared: tuple[Declared, ...] = ()
+    rows: Mapping[str, NDArray[np.int64]] = field(
+        default_factory=dict
+    )  # where each frame's rows begin, by name
+
+    def of_frame(self, name: str, frame: int) -> Rows:
+        """What a frame has of a declared array; no rows if it has none."""
+        rows = slice(*self.rows[name][frame : frame + 2].tolist())
+        ends = self.arrays.get(f"ends.{name}")
+        return Rows(
+            np.asarray(self.arrays[f"declared.{name}"][rows]),
+            None if ends is None else np.asarray(ends[rows]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +184,7 @@ class Frames:
         structures: Iterable[Atoms] | Iterable[tuple[int, Atoms]],
         keys: Mapping[str, str] | None = None,
         units: Mapping[str, str] | None = None,
+        declared: Sequence[Declared] = (),
         *,
         source: str = "structures",
         in_memory_limit: int = IN_MEMORY_LIMIT,
@@ -171,6 +196,7 @@ class Frames:
             structures: `Atoms`, or (number for messages, `Atoms`).
             keys: label to column, for labels that are not under a well-known name (see `read_frames`).
             units: quantity to unit, for what is not in eV and Å (see `unit_factor`).
+            declared: other arrays to read, as they are.
             source: what messages call the whole.
             in_memory_limit: bytes of frames to keep in memory; beyond it they go to a memory-mapped cache.
             cache_dir: where that cache goes; the system's temporary directory by default.
@@ -182,13 +208,13 @@ class Frames:
         """
         units = dict(units or {})
         factors = unit_factors(units)
-        finder = LabelFinder(keys or {}, factors)
+        finder = LabelFinder(keys or {}, factors, declared)
         groups: dict[str, int] = {}
-        with ColumnBuilder(_COLUMNS, in_memory_limit, cache_dir) as builder:
+        with ColumnBuilder(_COLUMNS | _columns_of(declared), in_memory_limit, cache_dir) as builder:
             for position, item in enumerate(structures):
                 number, atoms = (position, item) if isinstance(item, Atoms) else item
                 try:
-                    _append(builder, number, atoms, finder, factors.get("length", 1.0), groups)
+                    _append(builder, number, atoms, finder, declared, factors.get("length", 1.0), groups)
                 except ValueError as error:
                     raise ValueError(f"{source}, frame {number}: {error}") from error
             arrays = builder.finish()
@@ -196,7 +222,6 @@ class Frames:
         if len(arrays["number"]) == 0:
             raise ValueError(f"{source}: there are no frames")
         finder.check_named(source)
-        read = {column.key for column in finder.columns.values()}
         store = _Store(
             arrays=arrays,
             offsets=np.concatenate([[0], np.cumsum(arrays["count"])]),
@@ -204,8 +229,12 @@ class Frames:
             source=source,
             columns={label: str(column) for label, column in finder.columns.items()},
             units=units,
-            other_columns=tuple(sorted(finder.seen - read)),
+            other_columns=tuple(sorted(finder.seen - finder.read)),
             on_disk=on_disk,
+            declared=tuple(declared),
+            rows={
+                one.name: np.concatenate([[0], np.cumsum(arrays[f"count.{one.name}"])]) for one in declared
+            },
         )
         return cls(store, np.arange(len(arrays["number"])))
 
@@ -228,6 +257,12 @@ class Frames:
             stress=np.asarray(arrays["stress"][frame]),
             group=self._store.groups[int(arrays["group"][frame])],
             source=f"{self._store.source}, frame {int(arrays['number'][frame])}",
+            declared={
+                one.name: found
+                for one in self._store.declared
+                if len((found := self._store.of_frame(one.name, frame)).values)
+            },
+            inputs=frozenset(one.name for one in self._store.declared if one.role == "input"),
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -279,7 +314,7 @@ class Frames:
         return [int(number) for number in sorted(self._element_counts())]
 
     def label_counts(self) -> dict[str, int]:
-        """Label to the number of frames that have it: `energy`, `forces`, `stress`, 0 included."""
+        """Label to the number of frames that have it: `energy`, `forces`, `stress` and declared targets, 0 included."""
         arrays, indices = self._store.arrays, self._indices
         first_atoms = self._store.offsets[:-1][indices]
         # A frame has all of a label or none of it, so its first number tells.
@@ -288,7 +323,21 @@ class Frames:
             "forces": arrays["forces"][first_atoms, 0],
             "stress": arrays["stress"][indices, 0, 0],
         }
-        return {label: int(np.isfinite(firsts[label]).sum()) for label in LABELS}
+        counts = {label: int(np.isfinite(firsts[label]).sum()) for label in LABELS}
+        for one in self.targets:
+            found = (self._store.of_frame(one.name, frame).values for frame in indices)
+            counts[one.name] = sum(bool(np.isfinite(values).any()) for values in found)
+        return counts
+
+    @property
+    def targets(self) -> tuple[Declared, ...]:
+        """The declared arrays that are labels."""
+        return tuple(one for one in self._store.declared if one.role == "target")
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """What the declared arrays are, by name."""
+        return {one.name: one.quantity for one in self._store.declared}
 
     def summary(self) -> Summary:
         """What was found, under which column, in how many frames."""
@@ -321,6 +370,11 @@ class Frames:
                 frame.stress,
             ):
                 digest.update(part.astype(part.dtype.newbyteorder("<")).tobytes())
+            for name, found in frame.declared.items():
+                digest.update(name.encode())
+                for part in found:
+                    if part is not None:
+                        digest.update(part.astype(part.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
     def _element_counts(self) -> Counter[int]:
@@ -341,7 +395,7 @@ def require_labels(frames: Frames, names: Iterable[str]) -> None:
     counts = frames.label_counts()
     for name in names:
         if name not in counts:
-            raise ValueError(f"there is no label '{name}'; the labels are {', '.join(LABELS)}")
+            raise ValueError(f"there is no label '{name}'; the labels are {', '.join(counts)}")
         if counts[name]:
             continue
         summary = frames.summary()
@@ -364,6 +418,7 @@ def _append(
     number: int,
     atoms: Atoms,
     finder: LabelFinder,
+    declared: Sequence[Declared],
     length: float,
     groups: dict[str, int],
 ) -> None:
@@ -396,6 +451,25 @@ def _append(
     }
     for name, value in rows.items():
         builder.append(name, value)
+    found = finder.find_declared(atoms)
+    for one in declared:
+        own = found.get(one.name)
+        builder.append(f"count.{one.name}", 0 if own is None else len(own.values))
+        if own is not None:
+            builder.append(f"declared.{one.name}", own.values)
+            if own.ends is not None:
+                builder.append(f"ends.{one.name}", own.ends)
+
+
+def _columns_of(declared: Sequence[Declared]) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """The columns that keep declared arrays: their rows, how many each frame has, and of edges which they are."""
+    columns: dict[str, tuple[Any, tuple[int, ...]]] = {}
+    for one in declared:
+        columns[f"declared.{one.name}"] = np.float64, one.quantity.shape
+        columns[f"count.{one.name}"] = np.int64, ()
+        if one.ends is not None:
+            columns[f"ends.{one.name}"] = np.int64, (5,)
+    return columns
 
 
 def _check_atoms_finite(what: str, values: NDArray[np.float64]) -> None:

@@ -8,7 +8,7 @@ levels of theory are never mixed without a word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,7 +17,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from cynosure.graph import matrix_from_voigt
+from cynosure.data.declared import Declared
+from cynosure.graph import Rows, matrix_from_voigt
 
 LABELS = ("energy", "forces", "stress")
 
@@ -87,15 +88,20 @@ class LabelFinder:
     Args:
         keys: label (`energy`, `forces`, `stress`, or `virial` in place of `stress`) to the column's name.
         factors: `energy`, `forces`, `stress`, `virial`, `length` to a factor into eV, Å (see `unit_factor`).
+        declared: what else to find.
 
     Raises:
         ValueError: as `check_keys`.
     """
 
-    def __init__(self, keys: Mapping[str, str], factors: Mapping[str, float]) -> None:
+    def __init__(
+        self, keys: Mapping[str, str], factors: Mapping[str, float], declared: Sequence[Declared] = ()
+    ) -> None:
         check_keys(keys)
+        self._declared = tuple(declared)
         self._keys = dict(keys)
         self._factors = dict(factors)
+        self._read: set[str] = set()
         self.columns: dict[str, Column] = {}
         self.seen: set[str] = set()
 
@@ -132,6 +138,33 @@ class LabelFinder:
             value = value * self._factors.get("virial" if found.virial else label, 1.0)
             labels[label] = -value / volume if found.virial else value
         return labels
+
+    def find_declared(self, atoms: Atoms) -> dict[str, Rows]:
+        """What one structure has of the declared arrays; a target that it lacks is left out.
+
+        Raises:
+            ValueError: as `Declared.read` and `Declared.read_ends`.
+        """
+        places, found = _places(atoms), {}
+        for one in self._declared:
+            values = one.read(places, len(atoms))
+            if values is None:
+                continue
+            ends = None
+            if one.ends is not None:
+                ends = one.read_ends(places, len(atoms))
+                if len(ends) != len(values):
+                    raise ValueError(
+                        f"'{one.name}': {len(values)} numbers in '{one.key}', {len(ends)} edges in '{one.ends}'"
+                    )
+            found[one.name] = Rows(values, ends)
+            self._read.update(one.columns)
+        return found
+
+    @property
+    def read(self) -> set[str]:
+        """The columns that something was read from."""
+        return {column.key for column in self.columns.values()} | self._read
 
     def check_named(self, source: str) -> None:
         """Raise if a named column was in no structure at all.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, islice
 from os import PathLike
 from pathlib import Path
@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.io import iread
 from ase.io.formats import filetype
 
+from cynosure.data.declared import Declared
 from cynosure.data.frames import IN_MEMORY_LIMIT, Frames
 
 
@@ -21,6 +22,7 @@ def read_frames(
     units: Mapping[str, str] | None = None,
     index: str = ":",
     *,
+    declared: Sequence[Declared] = (),
     in_memory_limit: int = IN_MEMORY_LIMIT,
     cache_dir: str | PathLike[str] | None = None,
 ) -> Frames:
@@ -41,6 +43,7 @@ def read_frames(
         units: `energy`, `forces`, `stress`, `virial`, `length` to the file's unit, for example
             `{"stress": "kBar"}`. What is not named is taken to be in eV and Å already.
         index: which frames, in ASE's notation: `":"`, `"::10"`, `"-1"`.
+        declared: other arrays to read: inputs, and targets that are no labels of a potential.
         in_memory_limit: bytes.
         cache_dir: where the memory-mapped files go; the system's temporary directory by default (`TMPDIR`).
             They are removed when no longer used.
@@ -61,6 +64,7 @@ def read_frames(
         _select(_numbered(path), index),
         keys,
         units,
+        declared,
         source=str(path),
         in_memory_limit=in_memory_limit,
         cache_dir=None if cache_dir is None else Path(cache_dir),

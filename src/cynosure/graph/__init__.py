@@ -4,12 +4,16 @@ from cynosure.graph.ase import from_arrays, from_atoms, matrix_from_voigt
 from cynosure.graph.batch import batch, select, unbatch
 from cynosure.graph.neighbours import neighbour_list
 from cynosure.graph.order import nearby_order
-from cynosure.graph.schema import LABEL_OWNER, LABEL_SHAPE, AtomGraph
+from cynosure.graph.quantity import LABELS, NO_SHIFT, Owner, Quantity, Rows
+from cynosure.graph.schema import AtomGraph
 
 __all__ = [
-    "LABEL_OWNER",
-    "LABEL_SHAPE",
+    "LABELS",
+    "NO_SHIFT",
     "AtomGraph",
+    "Owner",
+    "Quantity",
+    "Rows",
     "batch",
     "from_arrays",
     "from_atoms",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from cynosure.graph.schema import LABEL_OWNER, LABEL_SHAPE, AtomGraph
+from cynosure.graph.quantity import Owner, Quantity
+from cynosure.graph.schema import AtomGraph
 
 
 def batch(graphs: Sequence[AtomGraph]) -> AtomGraph:
@@ -19,7 +20,7 @@ def batch(graphs: Sequence[AtomGraph]) -> AtomGraph:
         graphs: at least one, all on one device.
 
     Raises:
-        ValueError: `graphs` is empty.
+        ValueError: `graphs` is empty, or they differ in what their quantities are, or in their inputs.
     """
     if len(graphs) == 0:
         raise ValueError("a batch needs at least one graph; none was given")
@@ -28,7 +29,15 @@ def batch(graphs: Sequence[AtomGraph]) -> AtomGraph:
     atom_offsets = _offsets([graph.num_atoms for graph in graphs])
     edge_offsets = _offsets([graph.num_edges for graph in graphs])
     structure_offsets = _offsets([graph.num_structures for graph in graphs])
-    names = [name for name in LABEL_OWNER if any(name in graph.labels for graph in graphs)]
+    quantities: dict[str, Quantity] = {}
+    for graph in graphs:
+        for name, quantity in graph.quantities.items():
+            if quantities.setdefault(name, quantity) != quantity:
+                raise ValueError(f"'{name}' is {quantities[name]} in one graph and {quantity} in another")
+        if graph.inputs.keys() != graphs[0].inputs.keys():
+            odd = ", ".join(sorted(graph.inputs.keys() ^ graphs[0].inputs.keys()))
+            raise ValueError(f"the input {odd} is there in some graphs of a batch and not in others")
+    names = [name for name in quantities if any(name in graph.labels for graph in graphs)]
 
     def joined(name: str, offsets: Sequence[int] | None = None) -> Tensor:
         parts = [getattr(graph, name) for graph in graphs]
@@ -47,7 +56,12 @@ def batch(graphs: Sequence[AtomGraph]) -> AtomGraph:
         structure=joined("structure", structure_offsets),
         # Senders of one graph all come before those of the next, so each graph's own order is kept.
         sender_order=joined("sender_order", edge_offsets),
-        labels={name: torch.cat([_label_or_nan(graph, name) for graph in graphs]) for name in names},
+        labels={
+            name: torch.cat([_label_or_nan(graph, name, quantities[name]) for graph in graphs])
+            for name in names
+        },
+        inputs={name: torch.cat([graph.inputs[name] for graph in graphs]) for name in graphs[0].inputs},
+        quantities=quantities,
     )
 
 
@@ -65,7 +79,17 @@ def select(graph: AtomGraph, index: int) -> AtomGraph:
     atoms = _range_of(graph.structure, index)
     edges = _range_of(graph.structure.index_select(0, graph.receivers), index)
     senders = graph.senders[edges] - atoms.start
-    owned = {"structure": slice(index, index + 1), "atom": atoms}
+    pairs_before = int(graph.atoms_per_structure[:index].square().sum())
+    owned: dict[Owner, slice | Tensor] = {
+        "structure": slice(index, index + 1),
+        "atom": atoms,
+        "edge": edges,
+        "pair": slice(pairs_before, pairs_before + (atoms.stop - atoms.start) ** 2),
+    }
+
+    def own(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: array[owned[graph.quantities[name].owner]] for name, array in arrays.items()}
+
     return AtomGraph(
         atomic_numbers=graph.atomic_numbers[atoms],
         positions=graph.positions[atoms],
@@ -76,7 +100,9 @@ def select(graph: AtomGraph, index: int) -> AtomGraph:
         shifts=graph.shifts[edges],
         structure=torch.zeros_like(graph.structure[atoms]),
         sender_order=torch.argsort(senders, stable=True),
-        labels={name: label[owned[LABEL_OWNER[name]]] for name, label in graph.labels.items()},
+        labels=own(graph.labels),
+        inputs=own(graph.inputs),
+        quantities=graph.quantities,
     )
 
 
@@ -94,11 +120,10 @@ def _offsets(counts: Sequence[int]) -> list[int]:
     return offsets
 
 
-def _label_or_nan(graph: AtomGraph, name: str) -> Tensor:
+def _label_or_nan(graph: AtomGraph, name: str, quantity: Quantity) -> Tensor:
     if name in graph.labels:
         return graph.labels[name]
-    rows = graph.num_atoms if LABEL_OWNER[name] == "atom" else graph.num_structures
-    return graph.positions.new_full((rows, *LABEL_SHAPE[name]), float("nan"))
+    return graph.positions.new_full((graph.rows_of(quantity.owner), *quantity.shape), float("nan"))
 
 
 def _range_of(ascending: Tensor, value: int) -> slice:

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-# What a label belongs to, and its shape past that axis. One structure, one atom.
-LABEL_OWNER: dict[str, str] = {"energy": "structure", "forces": "atom", "stress": "structure"}
-LABEL_SHAPE: dict[str, tuple[int, ...]] = {"energy": (), "forces": (3,), "stress": (3, 3)}
+from cynosure.graph.quantity import LABELS, Owner, Quantity
 
 # Edges whose vectors are made together, so that what is on the way to them stays in the cache.
 _EDGES_AT_ONCE = 1 << 14
@@ -37,7 +35,10 @@ class AtomGraph:
         structure: [N] int64, the structure that each atom belongs to, sorted ascending.
         sender_order: [E] int64, the permutation that sorts the edges by sender (stable).
         labels: name to tensor: `energy` [S] eV, `forces` [N, 3] eV/Å, `stress` [S, 3, 3] eV/Å³ (positive
-            under tension), all float64; NaN where a structure has no such label. A name may be absent.
+            under tension), and what `quantities` says of others, all float64; NaN where a structure has no such
+            label. A name may be absent.
+        inputs: name to tensor: what a model is told besides, such as spins or an external field, float64.
+        quantities: what each label and each input is.
     """
 
     atomic_numbers: Tensor
@@ -50,6 +51,8 @@ class AtomGraph:
     structure: Tensor
     sender_order: Tensor
     labels: Mapping[str, Tensor] = field(default_factory=dict)
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    quantities: Mapping[str, Quantity] = field(default_factory=lambda: LABELS)
 
     def __post_init__(self) -> None:
         atoms, edges, structures = self.num_atoms, self.num_edges, self.num_structures
@@ -68,13 +71,15 @@ class AtomGraph:
             got = tuple(getattr(self, name).shape)
             if got != shape:
                 raise ValueError(f"AtomGraph.{name} has shape {got}; {shape} was expected")
-        for name, label in self.labels.items():
-            owner = LABEL_OWNER.get(name)
-            if owner is None:
-                raise ValueError(f"AtomGraph.labels has no '{name}'; the labels are {', '.join(LABEL_OWNER)}")
-            shape = (structures if owner == "structure" else atoms, *LABEL_SHAPE[name])
-            if tuple(label.shape) != shape:
-                raise ValueError(f"label '{name}' has shape {tuple(label.shape)}; {shape} was expected")
+        for name, values in (*self.labels.items(), *self.inputs.items()):
+            quantity = self.quantities.get(name)
+            if quantity is None:
+                raise ValueError(f"AtomGraph has no quantity '{name}'; it has {', '.join(self.quantities)}")
+            # (Pairs are not counted here, because a device would have to be waited for.)
+            rows = values.shape[:1] if quantity.owner == "pair" else (self.rows_of(quantity.owner),)
+            shape = (*rows, *quantity.shape)
+            if tuple(values.shape) != shape:
+                raise ValueError(f"'{name}' has shape {tuple(values.shape)}; {shape} was expected")
 
     @property
     def num_atoms(self) -> int:
@@ -92,6 +97,12 @@ class AtomGraph:
     def atoms_per_structure(self) -> Tensor:
         """[S] int64, the number of atoms of each structure."""
         return torch.bincount(self.structure, minlength=self.num_structures)
+
+    def rows_of(self, owner: Owner) -> int:
+        """How many structures, atoms, edges or pairs of atoms there are."""
+        if owner == "pair":
+            return int(self.atoms_per_structure.square().sum())
+        return {"structure": self.num_structures, "atom": self.num_atoms, "edge": self.num_edges}[owner]
 
     @property
     def volume(self) -> Tensor:
@@ -118,7 +129,13 @@ class AtomGraph:
 
     def to(self, device: torch.device | str) -> AtomGraph:
         """The same graph with every tensor on `device`."""
+        held = ("labels", "inputs")
         moved = {
-            name: getattr(self, name).to(device) for name in self.__dataclass_fields__ if name != "labels"
+            name: getattr(self, name).to(device)
+            for name in self.__dataclass_fields__
+            if name not in (*held, "quantities")
         }
-        return replace(self, **moved, labels={name: label.to(device) for name, label in self.labels.items()})
+        arrays = {
+            name: {key: value.to(device) for key, value in getattr(self, name).items()} for name in held
+        }
+        return replace(self, **moved, **arrays)
