@@ -2,19 +2,22 @@
 
 from cynosure.nn import layout
 from cynosure.nn.activation import Activation
+from cynosure.nn.conditioning import Conditioning
 from cynosure.nn.gate import Gate, NormActivation
 from cynosure.nn.linear import Linear
 from cynosure.nn.message_passing import Convolution
 from cynosure.nn.norm import LayerNorm
 from cynosure.nn.product_basis import ProductBasis
 from cynosure.nn.radial import Envelope, RadialBasis, RadialFunctions, RadialNetwork, polynomial_envelope
-from cynosure.nn.readout import LayerReadouts, Readout, layer_weights
+from cynosure.nn.readout import EdgeReadout, LayerReadouts, Readout, TensorReadouts, layer_weights
 from cynosure.nn.self_connection import SelfConnection
 from cynosure.nn.tensor_product import ProductPath, TensorProduct
 
 __all__ = [
     "Activation",
+    "Conditioning",
     "Convolution",
+    "EdgeReadout",
     "Envelope",
     "Gate",
     "LayerNorm",
@@ -29,6 +32,7 @@ __all__ = [
     "Readout",
     "SelfConnection",
     "TensorProduct",
+    "TensorReadouts",
     "layer_weights",
     "layout",
     "polynomial_envelope",

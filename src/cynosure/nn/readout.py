@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from cynosure.kernels import Program, Value
+from cynosure.nn import layout
 from cynosure.nn.gate import Gate
 from cynosure.nn.linear import Linear
+from cynosure.nn.radial import RadialNetwork
+from cynosure.nn.tensor_product import TensorProduct
 from cynosure.o3 import Irreps
 
 
@@ -119,3 +122,96 @@ def layer_weights(layers: int, ratio: float) -> list[float]:
     weights = [ratio**number for number in range(layers)]
     length = math.hypot(*weights)
     return [weight / length for weight in weights]
+
+
+class TensorReadouts(nn.ModuleDict):
+    """Readouts of a tensor behind the layers of a network, whose sum is the output.
+
+    Each layer gives those blocks of the tensor whose irreps its features have.
+
+    Args:
+        irreps_in: irreps of the features behind each layer.
+        irreps_out: irreps of the output.
+        num_species: sets of weights.
+
+    Raises:
+        ValueError: an irrep that no layer has.
+    """
+
+    def __init__(self, irreps_in: Sequence[Irreps], irreps_out: Irreps | str, num_species: int) -> None:
+        super().__init__()
+        self.irreps_out = Irreps(irreps_out)
+        everywhere = {ir for irreps in irreps_in for _, ir in irreps}
+        if missing := [str(ir) for _, ir in self.irreps_out if ir not in everywhere]:
+            known = ", ".join(sorted({str(ir) for ir in everywhere}))
+            raise ValueError(f"no layer has features {', '.join(missing)} to read it from; they have {known}")
+        self._blocks: dict[str, list[int]] = {}
+        for number, irreps in enumerate(irreps_in):
+            present = {ir for _, ir in irreps}
+            if blocks := [block for block, (_, ir) in enumerate(self.irreps_out) if ir in present]:
+                own = Irreps([self.irreps_out[block] for block in blocks])
+                self[str(number)] = Linear(irreps, own, num_species=num_species)
+                self._blocks[str(number)] = blocks
+        fed = [block for blocks in self._blocks.values() for block in blocks]
+        self._scales = [1 / math.sqrt(fed.count(block)) for block in range(len(self.irreps_out))]
+
+    def forward(self, features: Sequence[Tensor], species: Tensor) -> Tensor:
+        """Features behind each layer, [N, irreps_in.dim] each, species [N] int64 -> [N, irreps_out.dim]."""
+        sums: list[list[Tensor]] = [[] for _ in self.irreps_out]
+        for number, blocks in self._blocks.items():
+            readout = self[number]
+            assert isinstance(readout, Linear)
+            parts = layout.split(readout.irreps_out, readout(features[int(number)], species))
+            for block, part in zip(blocks, parts, strict=True):
+                sums[block].append(part)
+        every = [
+            scale * torch.stack(parts).sum(dim=0) for scale, parts in zip(self._scales, sums, strict=True)
+        ]
+        return layout.join(every)
+
+
+class EdgeReadout(nn.Module):
+    """A tensor of each edge, from the features of its two ends and its own direction and length.
+
+        y_e = mix( (x_i W ⊕ x_j W') ⊗ Y(r_e), weighted by learned functions of |r_e| )
+
+    Args:
+        irreps_in: irreps of the features.
+        irreps_edge: irreps of the edge harmonics.
+        irreps_out: irreps of the output.
+        channels: of the features of each end that take part, for every irrep.
+        num_basis: size of the radial basis.
+
+    Raises:
+        ValueError: an irrep of the output that no product reaches.
+    """
+
+    def __init__(
+        self, irreps_in: Irreps, irreps_edge: Irreps, irreps_out: Irreps | str, channels: int, num_basis: int
+    ) -> None:
+        super().__init__()
+        self.irreps_out = Irreps(irreps_out)
+        each = Irreps([(channels, ir) for ir in dict.fromkeys(ir for _, ir in irreps_in)])
+        self.receiver, self.sender = Linear(irreps_in, each), Linear(irreps_in, each)
+        reach = {ir for _, a in each for _, b in irreps_edge for ir in a * b}
+        if missing := [str(ir) for _, ir in self.irreps_out if ir not in reach]:
+            raise ValueError(f"features {each} on edges {irreps_edge} make no {', '.join(missing)}")
+        self.product = TensorProduct(
+            each, irreps_edge, keep=[ir for _, ir in self.irreps_out], weights="external"
+        )
+        self.radial = RadialNetwork(num_basis, (16,))
+        self.weight = nn.Parameter(torch.randn(2, self.radial.number_out, self.product.num_weights))
+        both = self.product.irreps_out
+        self.mix = nn.ModuleList([Linear(both, self.irreps_out), Linear(both, self.irreps_out)])
+
+    def forward(
+        self, x: Tensor, harmonics: Tensor, basis: Tensor, receivers: Tensor, senders: Tensor
+    ) -> Tensor:
+        """Features [N, irreps_in.dim] -> [E, irreps_out.dim]; the other arguments are those of a `Convolution`."""
+        radial = self.radial(basis) / math.sqrt(self.weight.shape[1])
+        ends = self.receiver(x).index_select(0, receivers), self.sender(x).index_select(0, senders)
+        parts = [
+            mix(self.product(end, harmonics, radial @ weight))
+            for mix, end, weight in zip(self.mix, ends, self.weight, strict=True)
+        ]
+        return (parts[0] + parts[1]) / math.sqrt(2)

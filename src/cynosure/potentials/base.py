@@ -6,92 +6,22 @@ A model writes one method, `atomic_energies`; the physics around it lives here o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from ase.data import chemical_symbols
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
 from cynosure.kernels import NotLowered, Program, Value
 from cynosure.nn import polynomial_envelope
 from cynosure.potentials import derivatives
-from cynosure.potentials.config import Config
+from cynosure.potentials.responses import HESSIAN, Leaves
+from cynosure.potentials.settings import OUTPUTS, UNCERTAINTIES, Calibration, PotentialConfig, Range
 from cynosure.potentials.zbl import zbl_energies
-
-OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
-# What an ensemble gives besides (`Committee`), and the output that each is about.
-UNCERTAINTIES = {"energy_uncertainty": "energy", "forces_uncertainty": "forces"}
-
-
-class PotentialConfig(Config):
-    """Settings that every architecture has.
-
-    Attributes:
-        model: the architecture's name in the registry.
-        cutoff: Å; atoms farther apart do not see each other directly.
-        zbl: add the short-range repulsion of `zbl_energies`.
-        members: how many networks; more than one are an ensemble (`Committee`).
-    """
-
-    model: str
-    cutoff: float = Field(default=5.0, gt=0, le=100)
-    zbl: bool = False
-    members: int = Field(default=1, ge=1, le=100)
-
-
-class UncertaintyFactors(Config):
-    """By what the spread of an ensemble's members is multiplied to give its uncertainty; both 1 before calibration.
-
-    Attributes:
-        energy: for the energy.
-        forces: for the forces.
-    """
-
-    energy: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    forces: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-
-
-class Calibration(Config):
-    """What the data, not the architecture, fixes. Everything per species is in the order of `species`.
-
-    Attributes:
-        species: atomic numbers, ascending.
-        e0s: eV, the energy that each species brings along.
-        e0_kind: where the E0s come from. `fitted`: from least squares, they carry the mean binding energy too.
-            `isolated` or `given`: energies of lone atoms; the network's energy of an atom without neighbours
-            is subtracted, so that a lone atom has exactly its E0.
-        scale: eV per unit of network output.
-        shift: eV, added to each atom; with energies of lone atoms it is switched on by the neighbours.
-        avg_neighbours: mean number of edges per atom in the training data.
-        uncertainty: of an ensemble, the factors that make its spread the size of its errors.
-    """
-
-    species: tuple[int, ...] = Field(min_length=1)
-    e0s: tuple[float, ...]
-    e0_kind: Literal["fitted", "isolated", "given"] = "fitted"
-    scale: tuple[float, ...]
-    shift: tuple[float, ...]
-    avg_neighbours: float = Field(default=1.0, gt=0)
-    uncertainty: UncertaintyFactors = UncertaintyFactors()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Calibration:
-        if list(self.species) != sorted(set(self.species)):
-            raise ValueError(f"species {self.species} must be distinct atomic numbers in ascending order")
-        if not all(0 < z < len(chemical_symbols) for z in self.species):
-            raise ValueError(
-                f"species {self.species} must be atomic numbers from 1 to {len(chemical_symbols) - 1}"
-            )
-        for name in ("e0s", "scale", "shift"):
-            values = getattr(self, name)
-            if len(values) != len(self.species):
-                raise ValueError(f"'{name}' has {len(values)} values for {len(self.species)} species")
-        return self
 
 
 class Potential(nn.Module, ABC):
@@ -113,10 +43,9 @@ class Potential(nn.Module, ABC):
         uncertainties: those of `UNCERTAINTIES` that are among its outputs.
     """
 
-    uncertainties: ClassVar[Mapping[str, str]] = {}
-
     def __init__(self, config: PotentialConfig, calibration: Calibration) -> None:
         super().__init__()
+        self.uncertainties: Mapping[str, str] = {}
         self.config = config
         self.calibration = calibration
         self.provenance: dict[str, Any] = {}
@@ -190,7 +119,7 @@ class Potential(nn.Module, ABC):
         layers = [layer for layer in self.modules() if "normaliser" in layer._buffers]
         handles = [layer.register_forward_hook(rescale) for layer in layers]
         try:
-            self(graph, ("energy",))
+            self(graph, ("energy",) if self.config.energy else tuple(self.config.targets))
         finally:
             for handle in handles:
                 handle.remove()
@@ -225,33 +154,48 @@ class Potential(nn.Module, ABC):
 
         Args:
             graph: a batch of structures, built with this model's cutoff.
-            outputs: any of `energy`, `energies`, `forces`, `stress`, `virials`, and of `uncertainties`.
+            outputs: any of `energy`, `energies`, `forces`, `stress`, `virials`, `hessian`, and of `uncertainties`,
+                and the names of the settings' targets and derivatives.
             differentiable: keep the graph of operations, to train on the outputs.
 
         Returns:
             The outputs asked for: `energy` [S] eV and `energies` [N] eV in float64; `forces` [N, 3] eV/Å,
             `stress` [S, 3, 3] eV/Å³ (NaN where the cell has no volume) and `virials` [N, 3, 3] eV in the
-            model's dtype. (Those of `uncertainties`: see `Committee`.)
+            model's dtype. (Those of `uncertainties`: see `Committee`.) `hessian` [pairs, 3, 3] eV/Å², a block for
+            each pair of atoms of a structure. Targets and derivatives as `config.outputs` says.
 
         Raises:
             ValueError: an output that the model does not have, or an element that it does not know.
         """
         wanted = self.require_outputs(outputs)
         derived = bool(wanted & derivatives.NAMES)
+        named = {"hessian": HESSIAN, **self.config.derivatives}
+        responses = {name: named[name] for name in named if name in wanted}
         with (
             torch.inference_mode(False),
-            torch.set_grad_enabled(derived or (differentiable and torch.is_grad_enabled())),
+            torch.set_grad_enabled(
+                derived or bool(responses) or (differentiable and torch.is_grad_enabled())
+            ),
         ):
-            vectors = graph.edge_vectors().to(self.dtype)
-            if derived:
-                vectors = vectors.detach().requires_grad_()
-            energies = self._energies(graph, vectors)
-            gradient = (
-                derivatives.edge_gradient(energies, vectors, differentiable=differentiable)
-                if derived
-                else None
+            leaves = Leaves(graph, responses, self.dtype) if responses else None
+            if leaves is not None:
+                graph, vectors = leaves.graph, leaves.vectors
+            else:
+                vectors = graph.edge_vectors().to(self.dtype)
+                if derived:
+                    vectors = vectors.detach().requires_grad_()
+            energies, results = self._told(
+                graph, vectors, [name for name in self.config.targets if name in wanted]
             )
-            results = derivatives.outputs(graph, energies, vectors, gradient, wanted)
+            if energies is not None:
+                # (What is differentiated once more is kept.)
+                kept = differentiable or leaves is not None
+                gradient = (
+                    derivatives.edge_gradient(energies, vectors, differentiable=kept) if derived else None
+                )
+                results |= derivatives.outputs(graph, energies, vectors, gradient, wanted)
+                if leaves is not None:
+                    results |= leaves.derivatives_of(energies, differentiable=differentiable)
         return {name: value if differentiable else value.detach() for name, value in results.items()}
 
     def require_outputs(self, outputs: Iterable[str]) -> set[str]:
@@ -260,17 +204,21 @@ class Potential(nn.Module, ABC):
         Raises:
             ValueError: one that does not exist, or an uncertainty of a model that is not an ensemble.
         """
-        wanted = set(outputs)
-        for name in sorted(wanted.difference(OUTPUTS, self.uncertainties)):
-            if name in UNCERTAINTIES:
+        wanted, known = set(outputs), self.outputs
+        for name in sorted(wanted.difference(known)):
+            if name in UNCERTAINTIES and self.config.energy:
                 raise ValueError(
                     f"no output '{name}': a single model has no spread that could tell its uncertainty; train an "
                     "ensemble (cynosure train DATA --ensemble 4)"
                 )
-            raise ValueError(
-                f"no output '{name}'; the outputs are {', '.join((*OUTPUTS, *self.uncertainties))}"
-            )
+            raise ValueError(f"no output '{name}'; the outputs are {', '.join(known)}")
         return wanted
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all outputs."""
+        of_energy = (*OUTPUTS, "hessian", *self.uncertainties) if self.config.energy else ()
+        return (*of_energy, *self.config.outputs)
 
     def save(self, path: str | Path, provenance: dict[str, Any] | None = None) -> None:
         """Write the model file: see `cynosure.potentials.model_file`."""
@@ -309,23 +257,98 @@ class Potential(nn.Module, ABC):
 
     def above_lone_atoms(self, graph: AtomGraph, network: Tensor, lone: Tensor) -> Tensor:
         """Network energies [N] less those of lone atoms [N], and zero, without rounding, for a lone atom."""
-        degree = torch.bincount(graph.receivers, minlength=graph.num_atoms)
         difference = network - lone
+        if self.config.inputs:  # a lone atom may well answer a field
+            return difference
+        degree = torch.bincount(graph.receivers, minlength=graph.num_atoms)
         return torch.where(degree > 0, difference, torch.zeros_like(difference))
 
-    def _energies(self, graph: AtomGraph, vectors: Tensor) -> Tensor:
+    def network(
+        self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """All that the network says: energies as of `atomic_energies` (None if the settings want none), and of each
+        target asked for, [rows, dim] features of its irreps. An architecture with targets overrides it; it is asked
+        where targets are wanted, otherwise `atomic_energies` is.
+
+        Raises:
+            ValueError: a target, which this architecture cannot have.
+        """
+        if targets or not self.config.energy:
+            raise ValueError(f"the architecture '{self.config.model}' has an energy only, no other targets")
+        return self.atomic_energies(graph, species, vectors), {}
+
+    def _told(
+        self, graph: AtomGraph, vectors: Tensor, targets: Collection[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """Energies of atoms [N] in eV, and targets, in their units and the shape of their declaration."""
         species = self.index_of(graph.atomic_numbers)
-        if self.calibration.e0_kind == "fitted":
-            network = self.atomic_energies(graph, species, vectors).to(torch.float64)
+        if not self.config.energy or self.calibration.e0_kind == "fitted":
+            energies, raw = self._both_ways_in_time(graph, species, vectors, targets)
+            energies = None if energies is None else energies.to(torch.float64)
         else:
             # One lone atom of each species rides along in the same pass.
             kinds = torch.arange(len(self.species), device=species.device)
             both = _with_lone_atoms(graph, self.species)
-            network = self.atomic_energies(both, torch.cat([species, kinds]), vectors).to(torch.float64)
-            network, lone = network.split([graph.num_atoms, len(kinds)])
-            network = self.above_lone_atoms(graph, network, lone.index_select(0, species))
+            every, raw = self._both_ways_in_time(both, torch.cat([species, kinds]), vectors, targets)
+            assert every is not None
+            energies, lone = every.to(torch.float64).split([graph.num_atoms, len(kinds)])
+            energies = self.above_lone_atoms(graph, energies, lone.index_select(0, species))
+            raw = {
+                name: value if self.config.targets[name].per == "edge" else value[: graph.num_atoms]
+                for name, value in raw.items()
+            }
+        told = {name: self._target(name, value, graph, species) for name, value in raw.items()}
+        if energies is None:
+            return None, told
         _, scale, _ = self.per_species(species)
-        return scale * network + self.added_energies(graph, species, vectors)
+        return scale * energies + self.added_energies(graph, species, vectors), told
+
+    def _both_ways_in_time(
+        self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """`network`; where an input changes sign with the direction of time, its part that does as it should.
+
+        f(t) = ½ (g(t) ± g(−t)) is even or odd in the inputs t that are odd, whatever the network g: a product of three
+        spins, say, which is a scalar of O(3), cannot enter an energy.
+        """
+        odd = {name for name, one in self.config.inputs.items() if one.odd}
+        energies, told = self._one_way_in_time(graph, species, vectors, targets)
+        if not odd:
+            return energies, told
+        inputs = {name: -value if name in odd else value for name, value in graph.inputs.items()}
+        back, told_back = self._one_way_in_time(replace(graph, inputs=inputs), species, vectors, targets)
+        if energies is not None and back is not None:
+            energies = (energies + back) / 2
+        signs = {name: -1 if self.config.targets[name].odd else 1 for name in told}
+        return energies, {name: (told[name] + signs[name] * told_back[name]) / 2 for name in told}
+
+    def _one_way_in_time(
+        self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        if targets or not self.config.energy:
+            return self.network(graph, species, vectors, targets)
+        return self.atomic_energies(graph, species, vectors), {}
+
+    def _target(self, name: str, features: Tensor, graph: AtomGraph, species: Tensor) -> Tensor:
+        """From numbers of the network [rows, dim] to a target as it is declared, in the model's dtype."""
+        target, own = self.config.targets[name], self.calibration.ranges.get(name, Range())
+        values = own.scale * features.to(torch.float64)
+        if own.shift and target.per != "edge":
+            shift = values.new_tensor(own.shift)[species]
+            values = values.index_add(1, target.invariants.to(values.device), shift)
+        if target.per == "structure":
+            values = values.new_zeros(graph.num_structures, values.shape[1]).index_add(
+                0, graph.structure, values
+            )
+            if target.reduce == "mean":
+                values = values / graph.atoms_per_structure.to(values.dtype).unsqueeze(1)
+        values = target.from_features(values)
+        if target.total is not None:
+            wanted = graph.inputs[target.total] if isinstance(target.total, str) else target.total
+            sizes = graph.atoms_per_structure.to(values.dtype)
+            sums = values.new_zeros(graph.num_structures).index_add(0, graph.structure, values)
+            values = values + ((wanted - sums) / sizes).index_select(0, graph.structure)
+        return values.to(self.dtype)
 
     def index_of(self, atomic_numbers: Tensor) -> Tensor:
         """[N] int64, the index of each atom's species in `species`.
@@ -345,6 +368,11 @@ class Potential(nn.Module, ABC):
 def _with_lone_atoms(graph: AtomGraph, species: tuple[int, ...]) -> AtomGraph:
     """The graph and, as one more structure, one atom of each species with no edge."""
     device, count = graph.positions.device, len(species)
+
+    def zeros(name: str, values: Tensor) -> Tensor:
+        rows = count if graph.quantities[name].owner == "atom" else 1
+        return values.new_zeros(rows, *values.shape[1:])
+
     return replace(
         graph,
         atomic_numbers=torch.cat([graph.atomic_numbers, torch.tensor(species, device=device)]),
@@ -353,4 +381,5 @@ def _with_lone_atoms(graph: AtomGraph, species: tuple[int, ...]) -> AtomGraph:
         pbc=torch.cat([graph.pbc, graph.pbc.new_zeros(1, 3)]),
         structure=torch.cat([graph.structure, graph.structure.new_full((count,), graph.num_structures)]),
         labels={},
+        inputs={name: torch.cat([values, zeros(name, values)]) for name, values in graph.inputs.items()},
     )

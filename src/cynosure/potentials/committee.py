@@ -11,7 +11,11 @@ from pydantic import Field, SerializeAsAny, model_validator
 from torch import Tensor, nn
 
 from cynosure.graph import AtomGraph
-from cynosure.potentials.base import UNCERTAINTIES, Calibration, Potential, PotentialConfig
+from cynosure.potentials.base import Potential
+from cynosure.potentials.settings import UNCERTAINTIES, Calibration, PotentialConfig
+
+# Settings that all members of an ensemble have in common.
+SHARED = ("cutoff", "zbl", "energy", "inputs", "targets", "derivatives")
 
 
 class MixedConfig(PotentialConfig):
@@ -21,7 +25,7 @@ class MixedConfig(PotentialConfig):
 
     Attributes:
         of: settings of each architecture, of which the members are in turn: the first, the second, …, and the first
-            again. They have the ensemble's cutoff and ZBL.
+            again. They have those settings of the ensemble that say what goes in and out (`SHARED`).
     """
 
     model: Literal["mixed"] = "mixed"
@@ -36,7 +40,7 @@ class MixedConfig(PotentialConfig):
         for number, one in enumerate(self.of):
             if one.members != 1:
                 raise ValueError(f"of.{number} is an ensemble itself; its members are to be named one by one")
-            for name in ("cutoff", "zbl"):
+            for name in SHARED:
                 own, shared = getattr(one, name), getattr(self, name)
                 if own != shared:
                     raise ValueError(
@@ -70,8 +74,6 @@ class Committee(Potential):
         ValueError: fewer than two members, or not as many as the settings say.
     """
 
-    uncertainties = UNCERTAINTIES
-
     def __init__(
         self, config: PotentialConfig, calibration: Calibration, members: Sequence[Potential]
     ) -> None:
@@ -81,6 +83,7 @@ class Committee(Potential):
                 f"an ensemble of {len(members)} members where the settings say {config.members}; it takes two or more"
             )
         self.members = nn.ModuleList(members)
+        self.uncertainties = UNCERTAINTIES if config.energy else {}
 
     @property
     def promises_reflection(self) -> bool:

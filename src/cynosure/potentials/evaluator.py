@@ -15,6 +15,7 @@ from cynosure.potentials import derivatives
 from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
 from cynosure.potentials.base import Potential
 from cynosure.potentials.committee import Committee, members_of
+from cynosure.potentials.settings import PLAIN
 
 # From so many atoms on the features of neighbours no longer lie in the cache by themselves, whatever the order.
 _LARGE = 4_000
@@ -89,7 +90,7 @@ class Evaluator:
             return self.model.combine(wanted, [network.evaluate for network in self._members], graph)
         self._prepare()
         program = self._program
-        if program is None or graph.positions.device.type != "cpu":
+        if program is None or graph.positions.device.type != "cpu" or not wanted <= PLAIN:
             return self.model(graph, wanted)
         with torch.inference_mode(False), torch.no_grad():
             return self._evaluate(program, graph, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 import torch
@@ -19,7 +20,8 @@ from cynosure.nn import (
     SelfConnection,
 )
 from cynosure.o3 import Irrep, Irreps
-from cynosure.potentials.base import Calibration, Potential, PotentialConfig
+from cynosure.potentials.settings import Calibration, PotentialConfig
+from cynosure.potentials.typed import TypedNetwork
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 
@@ -130,13 +132,16 @@ class ManyBodyInteraction(nn.Module):
         return mixed
 
 
-class MACE(Potential):
+class MACE(TypedNetwork):
     """Few layers of message passing, with many-body products of the messages and a readout behind each.
 
     1. Each atom starts with learned scalars of its species; each edge gets spherical harmonics of its direction
        and a radial basis of its length.
     2. Each layer is a `ManyBodyInteraction`. The last keeps the invariant scalars only.
     3. Atomic energies are the sum over layers of their readouts, linear but for the last.
+
+    What an atom is told (inputs) is multiplied into its features before the first layer and behind each
+    (`nn.Conditioning`); targets are read behind all layers. All features have the parity of spherical harmonics.
 
     Readouts of later layers start with a smaller weight, `nn.LayerReadouts`. (Batatia et al. weigh all layers alike.)
     """
@@ -151,9 +156,13 @@ class MACE(Potential):
         hidden = Irreps([(config.channels, Irrep(l, (-1) ** l)) for l in range(config.hidden_l_max + 1)])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), scalars.dim))
         self.layers = nn.ModuleList()
-        irreps = scalars
-        behind = [hidden] * (config.layers - 1) + [scalars]
-        for irreps_out in behind:
+        irreps = self._conditioned(scalars, hidden)
+        # What the last layer keeps: what is read, and what inputs can still be multiplied into.
+        scalar = scalars[0][1]
+        read = Irreps([(mul, ir) for mul, ir in hidden if ir in {scalar} | self.irreps_wanted])
+        last = read if not config.inputs else hidden
+        behind = []
+        for irreps_out in [hidden] * (config.layers - 1) + [last]:
             self.layers.append(
                 ManyBodyInteraction(
                     irreps,
@@ -164,23 +173,37 @@ class MACE(Potential):
                     calibration.avg_neighbours,
                 )
             )
-            irreps = irreps_out
-        nonlinear = f"{config.readout_hidden}x0e" if config.readout_hidden else None
-        self.readouts = LayerReadouts(behind, "0e", nonlinear, config.layer_weight)
+            irreps = self._conditioned(irreps_out, read if len(self.layers) == config.layers else hidden)
+            behind.append(irreps)
+        if config.energy:
+            nonlinear = f"{config.readout_hidden}x0e" if config.readout_hidden else None
+            self.readouts = LayerReadouts(behind, "0e", nonlinear, config.layer_weight)
+        self.make_heads(behind, self.irreps_edge, config.num_basis)
+
+    def network(
+        self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """See `Potential.network`."""
+        harmonics = spherical_harmonics(self.config.l_max, vectors)
+        basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
+        given = self.given(graph, vectors.dtype)
+        x = self.condition(0, self.embedding.index_select(0, species), given, species)
+        features = []
+        for number, layer in enumerate(self.layers):
+            x = self.condition(number + 1, layer(x, species, harmonics, basis, graph), given, species)
+            features.append(x)
+        energies = self.readouts(features).squeeze(-1) if self.config.energy else None
+        return energies, self.read(targets, features, species, harmonics, basis, graph)
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless; see `Potential.atomic_energies`."""
-        harmonics = spherical_harmonics(self.config.l_max, vectors)
-        basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
-        x = self.embedding.index_select(0, species)
-        features = []
-        for layer in self.layers:
-            x = layer(x, species, harmonics, basis, graph)
-            features.append(x)
-        return self.readouts(features).squeeze(-1)
+        energies, _ = self.network(graph, species, vectors, ())
+        assert energies is not None
+        return energies
 
     def lower(self) -> tuple[Program, Value]:
         """The network as a program of the compiled core; see `Potential.lower`."""
+        self.require_plain_energy()
         program = Program(len(self.species), self.config.l_max)
         layers = [layer for layer in self.layers if isinstance(layer, ManyBodyInteraction)]
         x = program.embed(layers[0].irreps_in, Weights.of(self.embedding))

@@ -24,11 +24,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from cynosure.graph import AtomGraph, from_atoms
-from cynosure.potentials.base import Calibration, Potential
+from cynosure.graph import AtomGraph, Rows, from_atoms
+from cynosure.potentials.base import Potential
 from cynosure.potentials.config import parse
-from cynosure.potentials.probe import probe_atoms
+from cynosure.potentials.probe import probe_atoms, probe_inputs
 from cynosure.potentials.registry import assemble, resolve
+from cynosure.potentials.settings import Calibration
 
 FORMAT = 1
 _KEY = "cynosure"
@@ -143,7 +144,7 @@ def check_probe(model: Potential, probe: Mapping[str, Any], path: str | Path) ->
     Raises:
         ValueError: names the output, its deviation and its tolerance.
     """
-    outputs = (*_PROBE_OUTPUTS, *model.uncertainties)
+    outputs = _probe_outputs(model)
     try:
         graph = _probe_graph(model, probe).to(model.device)
         tolerances = probe["tolerance"][str(model.dtype).removeprefix("torch.")]
@@ -232,8 +233,11 @@ def _write_probe(model: Potential) -> dict[str, Any]:
         "positions": atoms.positions.tolist(),
         "cell": np.asarray(atoms.cell).tolist(),
     }
+    scales = {name: own.scale for name, own in model.calibration.ranges.items()}
+    inputs = probe_inputs(model.config.told, scales, len(atoms))
+    probe["inputs"] = {name: values.tolist() for name, values in inputs.items()}
     graph = _probe_graph(model, probe)
-    outputs = (*_PROBE_OUTPUTS, *model.uncertainties)
+    outputs = _probe_outputs(model)
     reference = {name: value.numpy() for name, value in exact(graph, outputs).items()}
     single = deepcopy(exact).to(torch.float32)
     rounded = {name: value.numpy() for name, value in single(graph, outputs).items()}
@@ -246,6 +250,12 @@ def _write_probe(model: Potential) -> dict[str, Any]:
     return {**probe, "tolerance": tolerance}
 
 
+def _probe_outputs(model: Potential) -> tuple[str, ...]:
+    of_energy = (*_PROBE_OUTPUTS, *model.uncertainties) if model.config.energy else ()
+    return (*of_energy, *model.config.outputs)
+
+
 def _probe_graph(model: Potential, probe: Mapping[str, Any]) -> AtomGraph:
     atoms = ase.Atoms(numbers=probe["numbers"], positions=probe["positions"], cell=probe["cell"], pbc=True)
-    return from_atoms(atoms, model.cutoff)
+    inputs = {name: Rows(np.asarray(values)) for name, values in probe["inputs"].items()}
+    return from_atoms(atoms, model.cutoff, inputs=inputs, quantities=model.config.told)

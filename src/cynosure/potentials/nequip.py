@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -19,7 +20,8 @@ from cynosure.nn import (
     SelfConnection,
 )
 from cynosure.o3 import Irrep, Irreps
-from cynosure.potentials.base import Calibration, Potential, PotentialConfig
+from cynosure.potentials.settings import Calibration, PotentialConfig
+from cynosure.potentials.typed import TypedNetwork, has_unnatural_parity
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 
@@ -69,6 +71,14 @@ class NequIPConfig(PotentialConfig):
         if self.parity is False:
             return (0,)
         return (natural,) if self.parity == "natural" else (natural, -natural)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parity_of_declared(cls, given: Any) -> Any:
+        """Both parities if nothing is said and an input or a target has a parity that spherical harmonics lack."""
+        if isinstance(given, dict) and "parity" not in given and has_unnatural_parity(given):
+            return {**given, "parity": True}
+        return given
 
     @model_validator(mode="after")
     def _one_count_per_degree(self) -> NequIPConfig:
@@ -134,7 +144,7 @@ class Interaction(nn.Module):
         return self.gate.lower(program, message)
 
 
-class NequIP(Potential):
+class NequIP(TypedNetwork):
     """Equivariant message passing with gated nonlinearities and a linear readout of atomic energies behind each layer.
 
     1. Each atom starts with learned scalars of its species; each edge gets spherical harmonics of its direction
@@ -143,25 +153,35 @@ class NequIP(Potential):
        layer keeps the invariant scalars only.
     3. Atomic energies are the sum over layers of their readouts.
 
+    What an atom is told (inputs) is multiplied into its features before the first layer and behind each
+    (`nn.Conditioning`); targets are read behind all layers.
+
     (Batzner et al. read the last layer only, `layer_weight` 0.)
     """
 
     config: NequIPConfig
 
     def __init__(self, config: NequIPConfig, calibration: Calibration) -> None:
-        super().__init__(config, calibration)
+        super().__init__(config, calibration, labelled=config.parity is not False)
         edge_parity = 0 if config.parity is False else -1
         self.irreps_edge = Irreps.spherical_harmonics(config.l_max, p=edge_parity)
         self.basis = RadialBasis(config.cutoff, config.num_basis, config.radial_basis, config.envelope_power)
-        irreps = Irreps([(config.channels_of(0), Irrep(0, config.parities_of(0)[0]))])
+        scalar = Irrep(0, config.parities_of(0)[0])
+        irreps = Irreps([(config.channels_of(0), scalar)])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), irreps.dim))
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
+        irreps = self._conditioned(irreps, self._every(config.l_max))
+        # What the last layer keeps: what is read, and what inputs can still be multiplied into.
+        last_degree = min(config.l_max, self.highest_degree)
+        read = self._every(last_degree, only={scalar} | self.irreps_wanted)
         behind = []
         for number in range(config.layers):
             last = number == config.layers - 1
-            irreps_out = self._reachable(irreps, 0 if last else config.l_max)
-            if last:
-                irreps_out = Irreps([(mul, ir) for mul, ir in irreps_out if ir.is_scalar()])
+            wanted = self._every(last_degree if last else config.l_max)
+            if last and not config.inputs:
+                wanted = read
+            reach = {ir for _, a in irreps for _, b in self.irreps_edge for ir in a * b}
+            irreps_out = Irreps([(mul, ir) for mul, ir in wanted if ir in reach])
             self.layers.append(
                 Interaction(
                     irreps,
@@ -174,29 +194,42 @@ class NequIP(Potential):
             )
             if config.layer_norm and not last:
                 self.norms.append(LayerNorm(irreps_out))
-            behind.append(irreps_out)
-            irreps = irreps_out
-        scalar = irreps[0][1]
-        hidden = Irreps([(config.readout_hidden, scalar)]) if config.readout_hidden else None
-        self.readouts = LayerReadouts(behind, Irreps([(1, scalar)]), hidden, config.layer_weight)
+            irreps = self._conditioned(irreps_out, read if last else wanted)
+            behind.append(irreps)
+        if config.energy:
+            hidden = Irreps([(config.readout_hidden, scalar)]) if config.readout_hidden else None
+            self.readouts = LayerReadouts(behind, Irreps([(1, scalar)]), hidden, config.layer_weight)
+        self.make_heads(behind, self.irreps_edge, config.num_basis)
 
-    def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
-        """[N] dimensionless; see `Potential.atomic_energies`."""
+    def network(
+        self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """See `Potential.network`."""
         harmonics = spherical_harmonics(self.config.l_max, vectors)
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
-        x = self.embedding.index_select(0, species)
+        given = self.given(graph, vectors.dtype)
+        x = self.condition(0, self.embedding.index_select(0, species), given, species)
         features = []
         for number, layer in enumerate(self.layers):
             x = layer(x, species, harmonics, basis, graph)
             if number < len(self.norms):
                 x = self.norms[number](x)
+            x = self.condition(number + 1, x, given, species)
             features.append(x)
-        return self.readouts(features).squeeze(-1)
+        energies = self.readouts(features).squeeze(-1) if self.config.energy else None
+        return energies, self.read(targets, features, species, harmonics, basis, graph)
+
+    def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
+        """[N] dimensionless; see `Potential.atomic_energies`."""
+        energies, _ = self.network(graph, species, vectors, ())
+        assert energies is not None
+        return energies
 
     def lower(self) -> tuple[Program, Value]:
         """The network as a program of the compiled core; see `Potential.lower`."""
         if len(self.norms):
             raise NotLowered("layer_norm")
+        self.require_plain_energy()
         program = Program(len(self.species), self.config.l_max)
         layers = [layer for layer in self.layers if isinstance(layer, Interaction)]
         x = program.embed(layers[0].irreps_in, Weights.of(self.embedding))
@@ -207,8 +240,7 @@ class NequIP(Potential):
         assert energy is not None
         return program, energy
 
-    def _reachable(self, irreps_in: Irreps, l_max: int) -> Irreps:
-        """The irreps of the settings that one convolution of `irreps_in` can reach, by degree."""
-        reach = {ir for _, a in irreps_in for _, b in self.irreps_edge for ir in a * b}
-        wanted = [(l, Irrep(l, p)) for l in range(l_max + 1) for p in self.config.parities_of(l)]
-        return Irreps([(self.config.channels_of(l), ir) for l, ir in wanted if ir in reach])
+    def _every(self, l_max: int, only: set[Irrep] | None = None) -> Irreps:
+        """The irreps of the settings up to a degree; those among `only`, if it is given."""
+        every = [(l, Irrep(l, p)) for l in range(l_max + 1) for p in self.config.parities_of(l)]
+        return Irreps([(self.config.channels_of(l), ir) for l, ir in every if only is None or ir in only])

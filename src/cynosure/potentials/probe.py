@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import ase
 import numpy as np
+from numpy.typing import NDArray
+
+from cynosure.graph import Quantity
 
 
 def probe_atoms(species: tuple[int, ...], cutoff: float) -> ase.Atoms:
@@ -24,3 +29,21 @@ def probe_atoms(species: tuple[int, ...], cutoff: float) -> ase.Atoms:
     return ase.Atoms(
         numbers=[species[i % len(species)] for i in range(count)], positions=positions, cell=cell, pbc=True
     )
+
+
+def probe_inputs(
+    quantities: Mapping[str, Quantity], scales: Mapping[str, float], atoms: int
+) -> dict[str, NDArray[np.float64]]:
+    """Numbers without symmetry for what a model is told, [rows, *shape] by name.
+
+    Args:
+        quantities: what they are.
+        scales: their size; one where nothing is said.
+        atoms: how many there are in the one structure.
+    """
+    inputs = {}
+    for place, (name, quantity) in enumerate(quantities.items()):
+        shape = (atoms if quantity.owner == "atom" else 1, *quantity.shape)
+        numbers = ((np.arange(np.prod(shape, dtype=np.int64)) + 0.5 * place + 1) * 0.6180339887498949) % 1.0
+        inputs[name] = scales.get(name, 1.0) * (2.0 * numbers.reshape(shape) - 1.0)
+    return inputs

@@ -9,12 +9,13 @@ import torch
 from ase.data import atomic_numbers, chemical_symbols
 
 from cynosure.graph import AtomGraph
-from cynosure.potentials.base import Calibration, Potential, PotentialConfig
-from cynosure.potentials.committee import Committee, MixedConfig
+from cynosure.potentials.base import Potential
+from cynosure.potentials.committee import SHARED, Committee, MixedConfig
 from cynosure.potentials.config import parse
 from cynosure.potentials.mace import MACE, MACEConfig
 from cynosure.potentials.nequip import NequIP, NequIPConfig
 from cynosure.potentials.presets import with_preset
+from cynosure.potentials.settings import Calibration, PotentialConfig
 
 
 class Architecture(NamedTuple):
@@ -63,7 +64,7 @@ def _with_architectures(config: Mapping[str, Any], where: str) -> dict[str, Any]
             raise ValueError(
                 f"'{where}of.{number}' is a mixed ensemble itself; name its architectures one by one"
             )
-    shared = {key: config[key] for key in ("cutoff", "zbl") if key in config}
+    shared = {key: config[key] for key in SHARED if key in config}
     resolved = tuple(resolve({**shared, **one}, f"{where}of.{number}.") for number, one in enumerate(of))
     return {"members": len(resolved), **config, "of": resolved}
 
@@ -77,6 +78,7 @@ def build(
     scale: float | Mapping[str | int, float] = 1.0,
     shift: float | Mapping[str | int, float] = 0.0,
     avg_neighbours: float = 1.0,
+    ranges: Mapping[str, Mapping[str, Any]] | None = None,
     example: AtomGraph | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
@@ -94,6 +96,7 @@ def build(
         scale: eV per unit of network output, one number or by species.
         shift: eV per atom, one number or by species.
         avg_neighbours: mean number of neighbours within the cutoff.
+        ranges: of inputs and targets, by name, as of `Range`.
         example: a typical batch of the data; with it, the fresh network's features are brought to unit variance
             (`Potential.normalise`).
         seed: of the initial weights; the global random state is left as it was.
@@ -117,6 +120,7 @@ def build(
             "scale": _by_species("scale", scale, numbers),
             "shift": _by_species("shift", shift, numbers),
             "avg_neighbours": avg_neighbours,
+            "ranges": ranges or {},
         },
     )
     members = []

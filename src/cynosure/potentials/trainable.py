@@ -13,6 +13,7 @@ from cynosure.kernels import NotLowered, TrainingProgram
 from cynosure.potentials import derivatives
 from cynosure.potentials.agreement import CHECKED, check_agreement, probe_graph
 from cynosure.potentials.base import Potential
+from cynosure.potentials.settings import PLAIN
 
 
 class Trainable:
@@ -73,7 +74,7 @@ class Trainable:
         """Energy and what follows from it; arguments, results and errors as of `Potential.forward`."""
         wanted = self.model.require_outputs(outputs)
         self._prepare()
-        if self._program is None:
+        if self._program is None or not wanted <= PLAIN:
             return self.model(graph, wanted, differentiable=True)
         return self._evaluate(self._program, graph, wanted)
 
