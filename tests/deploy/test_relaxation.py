@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from ase.io import read
 
@@ -147,3 +148,13 @@ def test_an_energy_that_is_not_finite_stops_it(springs, monkeypatch):
     monkeypatch.setattr(potential, "atomic_energies", lambda *arguments: healthy(*arguments) * float("nan"))
     with pytest.raises(ValueError, match=r"at step 0 .* not finite"):
         relax(potential, Atoms("OH", positions=[[0, 0, 0], [0.7, 0.6, 0.3]]))
+
+
+def test_any_calculator_of_ase_can_drive_it(crystal):
+    ours, atoms = LennardJones(sigma=1.1, epsilon=0.1, rc=2.0, smooth=True), crystal.copy()
+    result = relax(ours, atoms, fmax=1e-4)
+    assert result.converged
+    assert result.before.fmax > 0.01
+    at_rest = result.atoms.copy()
+    at_rest.calc = LennardJones(sigma=1.1, epsilon=0.1, rc=2.0, smooth=True)
+    assert np.linalg.norm(at_rest.get_forces(), axis=1).max() <= 1e-4

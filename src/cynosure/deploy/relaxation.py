@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase import Atoms, units
+from ase.calculators.calculator import BaseCalculator
 from ase.filters import FrechetCellFilter
 from ase.io import write
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
@@ -82,7 +84,7 @@ class RelaxResult:
 
 
 def relax(
-    model: Potential | Calculator | str | Path,
+    model: Potential | BaseCalculator | str | Path,
     atoms: Atoms,
     cell: bool = False,
     fmax: float = 0.01,
@@ -102,15 +104,15 @@ def relax(
     exact derivatives of the energy that is minimised.
 
     Args:
-        model: a potential, the path of a model file, or a calculator.
+        model: a potential, the path of a model file, or any calculator of ASE.
         atoms: the structure; it is not changed. Its constraints are obeyed.
         cell: relax the lattice vectors as well, all six strains, at zero pressure.
         fmax: largest force allowed on any atom, eV/Å; with `cell` also the bound of V·stress/N, eV.
         steps: give up after so many steps.
         out: file for the relaxed structure, its format named by the extension. It is written whether or not
             the relaxation converged.
-        device: see `Calculator`.
-        dtype: see `Calculator`.
+        device: see `Calculator`; a calculator stays where it is.
+        dtype: see `Calculator`; a calculator keeps its own.
         overwrite: whether a file that is there already may be replaced.
         on_step: called with each step as it is made.
 
@@ -122,7 +124,8 @@ def relax(
     _check_settings(atoms, cell, fmax, steps)
     form = None if out is None else _check_target(Path(out), overwrite)
     moving = atoms.copy()
-    moving.calc = model if isinstance(model, Calculator) else Calculator(model, device=device, dtype=dtype)
+    known = isinstance(model, BaseCalculator)
+    moving.calc = model if known else Calculator(model, device=device, dtype=dtype)
     target = FrechetCellFilter(moving) if cell else moving
     method = BFGS if len(atoms) <= _MOST_FOR_BFGS else LBFGS
     # ASE's annotations leave out what its documentation allows: a filter, and no log.
@@ -130,16 +133,19 @@ def relax(
     history: list[RelaxStep] = []
 
     reached = False
-    for reached in optimiser.irun(fmax=fmax, steps=steps):  # noqa: B007
-        state = _state(moving, optimiser.nsteps)
-        if not (math.isfinite(state.energy) and math.isfinite(state.fmax)):
-            raise ValueError(
-                f"at step {state.step} the energy or a force is not finite: the structure has left what the "
-                "model knows; start nearer to the minimum"
-            )
-        history = [history[0] if history else state, state]
-        if on_step is not None:
-            on_step(state)
+    with warnings.catch_warnings():
+        # The cell filter takes the logarithm of the strain at every step, and scipy remarks on errors from 2e-13 on.
+        warnings.filterwarnings("ignore", "logm result may be inaccurate")
+        for reached in optimiser.irun(fmax=fmax, steps=steps):  # noqa: B007
+            state = _state(moving, optimiser.nsteps)
+            if not (math.isfinite(state.energy) and math.isfinite(state.fmax)):
+                raise ValueError(
+                    f"at step {state.step} the energy or a force is not finite: the structure has left what the "
+                    "model knows; start nearer to the minimum"
+                )
+            history = [history[0] if history else state, state]
+            if on_step is not None:
+                on_step(state)
     relaxed = frozen(moving)
     if out is not None:
         _write_whole(Path(out), relaxed, form)
