@@ -43,10 +43,10 @@ def bench(
     import shlex
 
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     from cynosure.analysis import bench as measure
     from cynosure.analysis import thread_counts
+    from cynosure.cli.progress import working
     from cynosure.cli.report import print_report
     from cynosure.deploy import read_structure
     from cynosure.potentials import write_atomically
@@ -54,15 +54,7 @@ def bench(
     counts = thread_counts(threads)
     atoms = read_structure(structure)
     console = Console(highlight=False)
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("preparing", total=1.0)
+    with working(console, "preparing") as tell:
         found = measure(
             model,
             atoms,
@@ -71,7 +63,7 @@ def bench(
             seconds,
             device=device,
             dtype=dtype,
-            on_progress=lambda done, what: bar.update(task, completed=done, description=what),
+            on_progress=tell,
         )
     command = ["cynosure", "md", str(model), structure, "--ensemble", "nvt", "--temperature", "300"]
     command += ["--dt", f"{dt:g}"]
