@@ -15,7 +15,7 @@ an experiment, would show.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from ase.calculators.calculator import BaseCalculator
 from ase.units import GPa
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
+
+from cynosure.analysis import elastic
+from cynosure.analysis.strain import cauchy_stress, green_lagrange, piola_kirchhoff
 
 CONSTANTS = ("C11", "C12", "C44")
 # Below this a component of the strain counts as none, and fractional coordinates count as kept.
@@ -52,7 +55,7 @@ def main() -> None:
     calculator = cynosure.Calculator(arguments.model, dtype="float64")
     reference = ground_state(frames)
     labels = [frame.get_stress(voigt=False) for frame in frames]
-    model = [_stress(frame, calculator) for frame in frames]
+    model = [cauchy_stress(frame, calculator) for frame in frames]
     own, scale = equilibrium(reference, calculator)
     length = reference.cell.lengths()[0]
     print("\n".join(table(fit(frames, labels, arguments.degree), fit(frames, model, arguments.degree), own)))
@@ -77,13 +80,7 @@ def strain(frame: Atoms, reference: Atoms) -> tuple[NDArray[np.float64], NDArray
     moved = frame.get_scaled_positions(wrap=False) - reference.get_scaled_positions(wrap=False)
     if len(frame) != len(reference) or np.abs(moved - np.round(moved)).max() > NO_STRAIN:
         raise ValueError(f"the atoms of a frame are not where the strain alone puts them: {frame.info}")
-    return gradient, (gradient.T @ gradient - np.eye(3)) / 2
-
-
-def piola_kirchhoff(gradient: NDArray[np.float64], stress: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The second Piola-Kirchhoff stress det F · F⁻¹ σ F⁻ᵀ of a Cauchy stress, [3, 3] and in its units."""
-    inverse = np.linalg.inv(gradient)
-    return np.linalg.det(gradient) * inverse @ stress @ inverse.T
+    return gradient, green_lagrange(gradient)
 
 
 def fit(frames: Sequence[Atoms], stresses: Sequence[NDArray[np.float64]], degree: int) -> dict[str, Constant]:
@@ -116,20 +113,18 @@ def fit(frames: Sequence[Atoms], stresses: Sequence[NDArray[np.float64]], degree
 
 
 def equilibrium(crystal: Atoms, calculator: BaseCalculator) -> tuple[dict[str, Constant], float]:
-    """The constants at the calculator's own lattice constant, by central differences, and what `crystal` must be
-    stretched by to have no stress."""
-    scale = _root(lambda scale: float(np.trace(_stress(_strained(crystal, scale * np.eye(3)), calculator))))
-    relaxed = _strained(crystal, scale * np.eye(3))
+    """The constants at the calculator's own lattice constant, and the stretch that `crystal` needs to have no stress.
 
-    def derivative(direction: NDArray[np.float64], step: float = 1e-3) -> NDArray[np.float64]:
-        ends = [_stress(_strained(relaxed, np.eye(3) + s * direction), calculator) for s in (step, -step)]
-        return (ends[0] - ends[1]) / (2 * step) / GPa
-
-    stretch, shear = np.zeros((3, 3)), np.zeros((3, 3))
-    stretch[0, 0], shear[0, 1], shear[1, 0] = 1.0, 0.5, 0.5
-    along = derivative(stretch)
-    values = (along[0, 0], (along[1, 1] + along[2, 2]) / 2, derivative(shear)[0, 1])
-    return {name: Constant(float(value)) for name, value in zip(CONSTANTS, values, strict=True)}, scale
+    Raises:
+        ValueError: the crystal is not cubic there.
+    """
+    found = elastic(calculator, crystal, clamped=True)
+    cubic = found.tensor.cubic()
+    if cubic is None:
+        raise ValueError(f"these are no constants of a cubic crystal: {found.tensor.voigt.round(2).tolist()}")
+    values = (cubic.c11, cubic.c12, cubic.c44)
+    scale = abs(found.rest.atoms.cell.volume / crystal.cell.volume) ** (1 / 3)
+    return {name: Constant(value) for name, value in zip(CONSTANTS, values, strict=True)}, scale
 
 
 def table(
@@ -160,32 +155,6 @@ def _slope(name: str, points: Sequence[tuple[float, float]], degree: int) -> Con
     polynomial = Polynomial.fit(strains, stresses, degree)
     residual = float(np.sqrt(np.mean((polynomial(strains) - stresses) ** 2)))
     return Constant(float(polynomial.deriv()(0.0)), residual)
-
-
-def _stress(frame: Atoms, calculator: BaseCalculator) -> NDArray[np.float64]:
-    copy = frame.copy()
-    copy.calc = calculator
-    return copy.get_stress(voigt=False)
-
-
-def _strained(crystal: Atoms, gradient: NDArray[np.float64]) -> Atoms:
-    copy = crystal.copy()
-    copy.set_cell(crystal.cell.array @ gradient.T, scale_atoms=True)
-    return copy
-
-
-def _root(function: Callable[[float], float], low: float = 0.95, high: float = 1.05) -> float:
-    """Where a function that rises from below zero to above it is zero, by bisection.
-
-    Raises:
-        ValueError: the signs at the ends do not enclose a root.
-    """
-    if not function(low) < 0.0 < function(high):
-        raise ValueError(f"no lattice without stress between {low} and {high} of the reference")
-    while high - low > 1e-9:
-        middle = (low + high) / 2
-        low, high = (middle, high) if function(middle) < 0.0 else (low, middle)
-    return (low + high) / 2
 
 
 def _arguments() -> argparse.Namespace:

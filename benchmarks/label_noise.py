@@ -31,7 +31,8 @@ from ase.units import GPa
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
-from benchmarks.elastic import NO_STRAIN, ground_state, piola_kirchhoff, strain
+from benchmarks.elastic import NO_STRAIN, ground_state, strain
+from cynosure.analysis.strain import piola_kirchhoff
 
 Array = NDArray[np.float64]
 # Places that the shear components may have been written to, by name: what stands where ASE has yz, xz, xy.

@@ -1,10 +1,16 @@
-"""Physics asked of any model: does it keep its promises? How fast is it, and what does a file hold?"""
+"""Physics asked of any model: does it keep its promises, and what crystals does it make?
+
+Also how fast it is, and what a file holds.
+"""
 
 from cynosure.analysis import finite_differences, symmetries
 from cynosure.analysis.bench import Benchmark, Timing, bench, thread_counts
 from cynosure.analysis.check import CHECKS, check, precision, verdict
+from cynosure.analysis.crystal import Rest, at_rest
 from cynosure.analysis.data_report import describe_data
 from cynosure.analysis.deviation import Deviation, Evaluation, evaluate
+from cynosure.analysis.elastic import Elastic, elastic
+from cynosure.analysis.elastic_tensor import ElasticTensor
 from cynosure.analysis.info import describe_model, info
 from cynosure.analysis.memory import Memory, estimate_memory, estimate_memory_at_density, free_memory
 from cynosure.analysis.report import Report, Table
@@ -13,15 +19,20 @@ __all__ = [
     "CHECKS",
     "Benchmark",
     "Deviation",
+    "Elastic",
+    "ElasticTensor",
     "Evaluation",
     "Memory",
     "Report",
+    "Rest",
     "Table",
     "Timing",
+    "at_rest",
     "bench",
     "check",
     "describe_data",
     "describe_model",
+    "elastic",
     "estimate_memory",
     "estimate_memory_at_density",
     "evaluate",
