@@ -11,6 +11,7 @@ from cynosure.analysis.data_report import describe_data
 from cynosure.analysis.deviation import Deviation, Evaluation, evaluate
 from cynosure.analysis.elastic import Elastic, elastic
 from cynosure.analysis.elastic_tensor import ElasticTensor
+from cynosure.analysis.eos import EquationOfState, eos
 from cynosure.analysis.info import describe_model, info
 from cynosure.analysis.memory import Memory, estimate_memory, estimate_memory_at_density, free_memory
 from cynosure.analysis.report import Report, Table
@@ -21,6 +22,7 @@ __all__ = [
     "Deviation",
     "Elastic",
     "ElasticTensor",
+    "EquationOfState",
     "Evaluation",
     "Memory",
     "Report",
@@ -33,6 +35,7 @@ __all__ = [
     "describe_data",
     "describe_model",
     "elastic",
+    "eos",
     "estimate_memory",
     "estimate_memory_at_density",
     "evaluate",
