@@ -14,6 +14,8 @@ from cynosure.analysis.elastic_tensor import ElasticTensor
 from cynosure.analysis.eos import EquationOfState, eos
 from cynosure.analysis.info import describe_model, info
 from cynosure.analysis.memory import Memory, estimate_memory, estimate_memory_at_density, free_memory
+from cynosure.analysis.phonon_result import Phonons
+from cynosure.analysis.phonons import phonons
 from cynosure.analysis.report import Report, Table
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "EquationOfState",
     "Evaluation",
     "Memory",
+    "Phonons",
     "Report",
     "Rest",
     "Table",
@@ -42,6 +45,7 @@ __all__ = [
     "finite_differences",
     "free_memory",
     "info",
+    "phonons",
     "precision",
     "symmetries",
     "thread_counts",
