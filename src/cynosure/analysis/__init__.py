@@ -17,6 +17,7 @@ from cynosure.analysis.memory import Memory, estimate_memory, estimate_memory_at
 from cynosure.analysis.phonon_result import Phonons
 from cynosure.analysis.phonons import phonons
 from cynosure.analysis.report import Report, Table
+from cynosure.analysis.result_files import ResultFiles, result_files
 
 __all__ = [
     "CHECKS",
@@ -30,6 +31,7 @@ __all__ = [
     "Phonons",
     "Report",
     "Rest",
+    "ResultFiles",
     "Table",
     "Timing",
     "at_rest",
@@ -47,6 +49,7 @@ __all__ = [
     "info",
     "phonons",
     "precision",
+    "result_files",
     "symmetries",
     "thread_counts",
     "verdict",
