@@ -7,8 +7,8 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 
-from cynosure.data import Declared, Frames, GraphDataset, read_frames
-from cynosure.graph import Quantity, batch
+from cynosure.data import Frames, GraphDataset, read_frames
+from cynosure.graph import Declared, Quantity, batch
 
 SPINS = Declared("spins", Quantity("atom", (3,)), "magmoms", "input")
 FIELD = Declared("field", Quantity("structure", (3,)), "field", "input", default=0.0)

@@ -63,6 +63,22 @@ def assert_agree(found, expected, tolerance: float) -> None:
 
 
 @needs_core
+def test_cotangents_that_depend_on_the_features():
+    table = table_of("MACE", 4)
+    start, coefficients, species = inputs(table, nodes=5)
+
+    def derivatives(function):
+        x = start.clone().requires_grad_()
+        energy = (function(x, coefficients.detach(), species, table) ** 2).sum(dim=1) * x.square().sum(dim=1)
+        (first,) = torch.autograd.grad(energy.sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad((first * draw(*x.shape, seed=3)).sum(), x, create_graph=True)
+        (third,) = torch.autograd.grad((second**2).sum(), x)
+        return [value.detach() for value in (first, second, third)]
+
+    assert_agree(derivatives(contract), derivatives(contract_reference), 1e-10)
+
+
+@needs_core
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("name", TABLES)

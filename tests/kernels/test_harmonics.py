@@ -53,6 +53,22 @@ def test_agrees_with_the_reference_to_third_order(dtype, lmax, normalize, deriva
 
 
 @needs_core
+def test_cotangents_that_depend_on_the_vectors():
+    """A Hessian and its derivatives, as of an energy: what multiplies the harmonics is a function of the vectors too."""
+
+    def derivatives(function):
+        vectors = draw(4, 3, seed=0).requires_grad_()
+        energy = (function(3, vectors, True) ** 3).sum(dim=1) * vectors.square().sum(dim=1)
+        (force,) = torch.autograd.grad(energy.sum(), vectors, create_graph=True)
+        (second,) = torch.autograd.grad((force**2).sum(), vectors, create_graph=True)
+        (third,) = torch.autograd.grad((second * draw(4, 3, seed=1)).sum(), vectors, create_graph=True)
+        (fourth,) = torch.autograd.grad((third**2).sum(), vectors)
+        return [value.detach() for value in (force, second, third, fourth)]
+
+    assert_agree(derivatives(spherical_harmonics), derivatives(spherical_harmonics_reference), 1e-10)
+
+
+@needs_core
 @pytest.mark.parametrize("isa", core.module().isas() if core.available() else ["none"])
 def test_every_instruction_set_agrees_with_the_reference(isa, rerun_under):
     rerun_under(isa, __file__, "third_order and (3-True or 4-False or 5-True)")

@@ -217,7 +217,10 @@ def test_derivatives_agree_with_differences(twice):
 
     unit = np.eye(3)
     for c in range(3):
-        field = lambda step, c=c: {"field": inputs["field"] + step * unit[c]}
+
+        def field(step, c=c):
+            return {"field": inputs["field"] + step * unit[c]}
+
         close(exact["polarization"][:, c], -slope("energy", field))
         close(exact["polarizability"][:, :, c], slope("polarization", field))
         close(exact["born_turned"][:, :, c], slope("forces", field))
@@ -229,7 +232,10 @@ def test_derivatives_agree_with_differences(twice):
         step_of = np.zeros((n, 3))
         step_of[i, c] = 1.0
         close(pairs["hessian"][i, :, c, :], -slope("forces", lambda step, s=step_of: {"moved": step * s}))
-        spin = lambda step, s=step_of: {"spins": inputs["spins"] + step * s}
+
+        def spin(step, s=step_of):
+            return {"spins": inputs["spins"] + step * s}
+
         close(pairs["exchange"][i, i, c, c], _second(outputs, spin, "energy", 1e-3)[0])
         axis = unit[c]
 
@@ -243,7 +249,10 @@ def test_derivatives_agree_with_differences(twice):
         close(exact["torque"][i, c], -slope("energy", turn)[0])
     for a, b in ((0, 0), (1, 2)):
         strain = (np.outer(unit[a], unit[b]) + np.outer(unit[b], unit[a])) / 2
-        stretch = lambda step, s=strain: {"strain": step * s}
+
+        def stretch(step, s=strain):
+            return {"strain": step * s}
+
         close(exact["elastic"][0, a, b, a, b], _second(outputs, stretch, "energy", 1e-3)[0])
 
 
@@ -374,7 +383,7 @@ def test_wrong_declarations_are_named(settings, message):
 
 
 def test_a_missing_input_is_named(model):
-    with pytest.raises(ValueError, match="needs the input 'spins'.*column 'spins', 1x1e per atom"):
+    with pytest.raises(ValueError, match=r"needs the input 'spins'.*column 'spins', 1x1e per atom"):
         model(from_atoms(cluster(), model.cutoff))
 
 

@@ -38,9 +38,9 @@ def eval(
     from cynosure.training.setup import resolve_device
     from cynosure.training.stress_order import StressOrder
 
-    frames = read_frames(data, pairs(key), pairs(unit))
-    print(frames.summary())
     potential = load(model, device=resolve_device(device))
+    frames = read_frames(data, pairs(key), pairs(unit), declared=potential.config.columns)
+    print(frames.summary())
     display, order, parity = display_for(), StressOrder(frames.groups), ParitySample()
     try:
         metrics = evaluate(

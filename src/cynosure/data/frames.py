@@ -16,10 +16,9 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from cynosure.data.columns import ColumnBuilder
-from cynosure.data.declared import Declared
 from cynosure.data.labels import LABELS, LabelFinder
 from cynosure.data.units import unit_factors
-from cynosure.graph import Quantity, Rows
+from cynosure.graph import Declared, Quantity, Rows
 
 IN_MEMORY_LIMIT = 2**30  # bytes of frames kept in memory before they go to a memory-mapped cache
 
@@ -72,6 +71,13 @@ class Frame:
         every = {"energy": np.asarray(self.energy), "forces": self.forces, "stress": self.stress}
         return {name: value for name, value in every.items() if not np.isnan(value).any()}
 
+    def label_names(self) -> set[str]:
+        """The labels that this frame has, declared targets among them."""
+        known = {
+            name for name, found in self.declared_of(inputs=False).items() if np.isfinite(found.values).any()
+        }
+        return {*self.labels(), *known}
+
     def declared_of(self, *, inputs: bool) -> dict[str, Rows]:
         """The declared inputs, or else the declared targets that this frame has."""
         return {name: found for name, found in self.declared.items() if (name in self.inputs) == inputs}
@@ -103,6 +109,7 @@ class Summary:
         labels: label to the column it was read from, for the labels found.
         counts: label to the number of frames that have it, 0 for those not found.
         units: quantity to the unit it was converted from, where one was named.
+        inputs: declared input to the column it was read from.
         other_columns: columns of the file that were not read.
         on_disk: whether the frames are mapped from disk.
     """
@@ -115,6 +122,7 @@ class Summary:
     labels: Mapping[str, str]
     counts: Mapping[str, int]
     units: Mapping[str, str]
+    inputs: Mapping[str, str]
     other_columns: tuple[str, ...]
     on_disk: bool
 
@@ -128,6 +136,7 @@ class Summary:
             unit = self.units.get("virial" if "virial" in self.labels[label] else label)
             converted = f", converted from {unit}" if unit else ""
             lines.append(f"  {label}: {count} of {self.n_frames} frames, {self.labels[label]}{converted}")
+        lines += [f"  {name}: input, {column}" for name, column in self.inputs.items()]
         if "length" in self.units:
             lines.append(f"  positions and cell: converted from {self.units['length']}")
         if set(self.groups) != {""}:
@@ -227,7 +236,8 @@ class Frames:
             offsets=np.concatenate([[0], np.cumsum(arrays["count"])]),
             groups=tuple(groups),
             source=source,
-            columns={label: str(column) for label, column in finder.columns.items()},
+            columns={label: str(column) for label, column in finder.columns.items()}
+            | {one.name: f"column '{one.key}'" for one in declared},
             units=units,
             other_columns=tuple(sorted(finder.seen - finder.read)),
             on_disk=on_disk,
@@ -349,6 +359,9 @@ class Frames:
             elements={chemical_symbols[number]: elements[number] for number in sorted(elements)},
             groups=dict(Counter(self.groups)),
             labels=self._store.columns,
+            inputs={
+                one.name: self._store.columns[one.name] for one in self._store.declared if one.role == "input"
+            },
             counts=self.label_counts(),
             units=self._store.units,
             other_columns=self._store.other_columns,

@@ -17,8 +17,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from cynosure.data.declared import Declared
-from cynosure.graph import Rows, matrix_from_voigt
+from cynosure.graph import Declared, Rows, matrix_from_voigt
 
 LABELS = ("energy", "forces", "stress")
 
@@ -143,22 +142,14 @@ class LabelFinder:
         """What one structure has of the declared arrays; a target that it lacks is left out.
 
         Raises:
-            ValueError: as `Declared.read` and `Declared.read_ends`.
+            ValueError: as `Declared.rows`.
         """
         places, found = _places(atoms), {}
         for one in self._declared:
-            values = one.read(places, len(atoms))
-            if values is None:
-                continue
-            ends = None
-            if one.ends is not None:
-                ends = one.read_ends(places, len(atoms))
-                if len(ends) != len(values):
-                    raise ValueError(
-                        f"'{one.name}': {len(values)} numbers in '{one.key}', {len(ends)} edges in '{one.ends}'"
-                    )
-            found[one.name] = Rows(values, ends)
-            self._read.update(one.columns)
+            rows = one.rows(places, len(atoms))
+            if rows is not None:
+                found[one.name] = rows
+                self._read.update(one.columns)
         return found
 
     @property

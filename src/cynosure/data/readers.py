@@ -12,8 +12,8 @@ from ase import Atoms
 from ase.io import iread
 from ase.io.formats import filetype
 
-from cynosure.data.declared import Declared
 from cynosure.data.frames import IN_MEMORY_LIMIT, Frames
+from cynosure.graph import Declared
 
 
 def read_frames(

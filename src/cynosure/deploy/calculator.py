@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
 from cynosure.deploy.skin import DEFAULT_SKIN, Edges, SkinNeighbours
-from cynosure.graph import AtomGraph
+from cynosure.graph import LABELS, AtomGraph, Quantity
 from cynosure.graph.neighbours import MIN_DISTANCE
 from cynosure.potentials import Evaluator, Potential, load
 
 # Memory for each atom beside the network and the edges: copies of the structure, the kept positions, results. Measured.
 BYTES_PER_ATOM = 200
+_HESSIAN = Quantity("pair", (3, 3))
 # What ASE calls a derivative, and what the model calls it.
 _DERIVATIVES = {
     "forces": "forces",
@@ -39,6 +41,10 @@ class Calculator(AseCalculator):
     (eV/Å³, the stress that each atom carries: −W_i/V with W_i = −Σ_{i receives} r ⊗ ∂E/∂r, symmetrised; they
     sum to `stress`). That of an ensemble also gives `energy_uncertainty` (eV) with the energy, and with the forces
     `forces_uncertainty` [N] (eV/Å), the standard deviation of any component of the force on each atom.
+
+    A model with declared inputs takes them from the columns that its settings name, in `atoms.info` or `atoms.arrays`;
+    its targets and its derivatives of the energy are properties under their names: `atoms.calc.get_property("dipole",
+    atoms)`. Numbers of pairs of atoms, such as a `hessian`, come as one matrix [3N, 3N].
 
     Nothing is computed that nobody asks for: an energy alone takes no derivative. What was asked of the
     last structure is expected of the next one, so that a driver that asks for the energy and then for the
@@ -80,7 +86,13 @@ class Calculator(AseCalculator):
             self.model.requires_grad_(
                 False
             )  # ours alone, and nothing will train it: autograd has less to keep
-        self.implemented_properties = [*type(self).implemented_properties, *self.model.uncertainties]
+        config = self.model.config
+        # (Asked for at every step, and settings work them out anew each time.)
+        self._inputs = tuple(one for one in config.columns if one.role == "input")
+        self._declared = {**config.outputs, "hessian": _HESSIAN} if config.energy else dict(config.outputs)
+        self._quantities = {**LABELS, **config.told}
+        of_energy = [*type(self).implemented_properties, *self.model.uncertainties] if config.energy else []
+        self.implemented_properties = [*of_energy, *self._declared]
         self._evaluator = Evaluator(self.model)
         self._neighbours = SkinNeighbours(self.model.cutoff, skin, self.model.device)
         self._edges: Edges | None = None
@@ -119,7 +131,12 @@ class Calculator(AseCalculator):
             "cell": (self.atoms.cell.array, atoms.cell.array),
             "pbc": (self.atoms.pbc, atoms.pbc),
         }
-        return [name for name, (old, new) in pairs.items() if not np.array_equal(old, new)]
+        changes = [name for name, (old, new) in pairs.items() if not np.array_equal(old, new)]
+        for one in self._inputs:
+            old, new = (each.arrays.get(one.key, each.info.get(one.key)) for each in (self.atoms, atoms))
+            if not np.array_equal(np.asarray(old), np.asarray(new)):
+                changes.append(one.name)
+        return changes
 
     def calculate(
         self,
@@ -144,7 +161,11 @@ class Calculator(AseCalculator):
             )
         graph = self._graph(self.atoms)
         outputs = self._outputs(has_volume)
-        self.results.update(_results(self._evaluator.evaluate(graph, outputs), self.atoms.cell.volume))
+        found = self._evaluator.evaluate(graph, outputs)
+        self.results.update(_results(found, self.atoms.cell.volume) if "energy" in found else {})
+        for name, quantity in self._declared.items():
+            if name in found:
+                self.results[name] = _as_column(found[name], quantity)
 
     def closest_contact(self) -> tuple[float, int, int]:
         """The most crowded pair of the structure evaluated last.
@@ -163,7 +184,11 @@ class Calculator(AseCalculator):
 
     def _outputs(self, has_volume: bool) -> tuple[str, ...]:
         """The model's outputs to ask for. Beside one derivative the others cost next to nothing."""
+        always: tuple[str, ...] = tuple((self._asked | self._asked_before) & self._declared.keys())
+        if not self.model.config.energy:
+            return always
         always = (
+            *always,
             "energy",
             "energies",
             *(name for name in self.model.uncertainties if name not in _DERIVATIVES),
@@ -196,7 +221,18 @@ class Calculator(AseCalculator):
             shifts=edges.shifts,
             structure=self._structure_tensor,
             sender_order=edges.sender_order,
+            inputs=self._told(atoms),
+            quantities=self._quantities,
         )
+
+    def _told(self, atoms: Atoms) -> dict[str, Tensor]:
+        """The inputs, from the columns of the structure."""
+        places, found = {"info": atoms.info, "arrays": atoms.arrays}, {}
+        for one in self._inputs:
+            rows = one.rows(places, len(atoms))
+            assert rows is not None, "an input that is missing is refused or has a default"
+            found[one.name] = torch.from_numpy(rows.values).to(self._neighbours.device)
+        return found
 
     def _take_species(self, atoms: Atoms) -> None:
         """Check the elements, and keep what depends on them alone until they change."""
@@ -292,6 +328,17 @@ def _results(outputs: dict[str, Tensor], volume: float) -> dict[str, float | np.
     if "forces_uncertainty" in outputs:
         results["forces_uncertainty"] = _array(outputs["forces_uncertainty"])
     return results
+
+
+def _as_column(values: Tensor, quantity: Quantity) -> float | np.ndarray:
+    """An output for one structure as a file would have it: no axis for the structure, a matrix for pairs."""
+    array = _array(values)
+    if quantity.owner == "structure":
+        return float(array[0]) if array[0].ndim == 0 else array[0]
+    if quantity.owner == "pair":
+        atoms, (a, b) = math.isqrt(len(array)), (*quantity.shape, 1, 1)[:2]
+        return array.reshape(atoms, atoms, a, b).transpose(0, 2, 1, 3).reshape(atoms * a, atoms * b)
+    return array
 
 
 def _array(tensor: Tensor) -> np.ndarray:

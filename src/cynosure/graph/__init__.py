@@ -2,6 +2,7 @@
 
 from cynosure.graph.ase import from_arrays, from_atoms, matrix_from_voigt
 from cynosure.graph.batch import batch, select, unbatch
+from cynosure.graph.declared import Declared
 from cynosure.graph.neighbours import neighbour_list
 from cynosure.graph.order import nearby_order
 from cynosure.graph.quantity import LABELS, NO_SHIFT, Owner, Quantity, Rows
@@ -11,6 +12,7 @@ __all__ = [
     "LABELS",
     "NO_SHIFT",
     "AtomGraph",
+    "Declared",
     "Owner",
     "Quantity",
     "Rows",

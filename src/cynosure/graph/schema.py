@@ -104,6 +104,15 @@ class AtomGraph:
             return int(self.atoms_per_structure.square().sum())
         return {"structure": self.num_structures, "atom": self.num_atoms, "edge": self.num_edges}[owner]
 
+    def structures_of(self, owner: Owner) -> Tensor:
+        """[rows] int64: the structure that each row of a quantity belongs to."""
+        if owner == "atom":
+            return self.structure
+        if owner == "edge":
+            return self.structure.index_select(0, self.receivers)
+        each = torch.arange(self.num_structures, device=self.structure.device)
+        return each if owner == "structure" else each.repeat_interleave(self.atoms_per_structure.square())
+
     @property
     def volume(self) -> Tensor:
         """[S] float64, Å³: |det(cell)|, zero where the cell does not span space."""

@@ -67,8 +67,12 @@ def backward_by_reference(
     """
     further = torch.is_grad_enabled()
     with torch.enable_grad():
-        # Where autograd does not follow an argument, a copy that it does follow stands for it.
-        inputs = [tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in tensors]
+        # Partial derivatives are wanted, and arguments may depend on each other further up: each gets a stand-in, which
+        # autograd follows, and behind which it only goes on where results are to be differentiated once more.
+        inputs = [
+            tensor.view_as(tensor) if further and tensor.requires_grad else tensor.detach().requires_grad_()
+            for tensor in tensors
+        ]
         given = [
             (result, cotangent)
             for result, cotangent in zip(reference(*inputs), cotangents, strict=True)

@@ -263,7 +263,7 @@ class Potential(nn.Module, ABC):
         degree = torch.bincount(graph.receivers, minlength=graph.num_atoms)
         return torch.where(degree > 0, difference, torch.zeros_like(difference))
 
-    def network(
+    def energies_and_targets(
         self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
         """All that the network says: energies as of `atomic_energies` (None if the settings want none), and of each
@@ -306,7 +306,7 @@ class Potential(nn.Module, ABC):
     def _both_ways_in_time(
         self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """`network`; where an input changes sign with the direction of time, its part that does as it should.
+        """`energies_and_targets`; where an input changes sign with the direction of time, its part that does as it should.
 
         f(t) = ½ (g(t) ± g(−t)) is even or odd in the inputs t that are odd, whatever the network g: a product of three
         spins, say, which is a scalar of O(3), cannot enter an energy.
@@ -326,7 +326,7 @@ class Potential(nn.Module, ABC):
         self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
         if targets or not self.config.energy:
-            return self.network(graph, species, vectors, targets)
+            return self.energies_and_targets(graph, species, vectors, targets)
         return self.atomic_energies(graph, species, vectors), {}
 
     def _target(self, name: str, features: Tensor, graph: AtomGraph, species: Tensor) -> Tensor:

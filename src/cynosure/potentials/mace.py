@@ -180,10 +180,10 @@ class MACE(TypedNetwork):
             self.readouts = LayerReadouts(behind, "0e", nonlinear, config.layer_weight)
         self.make_heads(behind, self.irreps_edge, config.num_basis)
 
-    def network(
+    def energies_and_targets(
         self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """See `Potential.network`."""
+        """See `Potential.energies_and_targets`."""
         harmonics = spherical_harmonics(self.config.l_max, vectors)
         basis = self.basis(torch.linalg.vector_norm(vectors, dim=1))
         given = self.given(graph, vectors.dtype)
@@ -197,7 +197,7 @@ class MACE(TypedNetwork):
 
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless; see `Potential.atomic_energies`."""
-        energies, _ = self.network(graph, species, vectors, ())
+        energies, _ = self.energies_and_targets(graph, species, vectors, ())
         assert energies is not None
         return energies
 

@@ -7,7 +7,7 @@ from typing import Literal
 from ase.data import chemical_symbols
 from pydantic import Field, model_validator
 
-from cynosure.graph import Quantity
+from cynosure.graph import Declared, Quantity
 from cynosure.potentials.config import Config
 from cynosure.potentials.declared import InputConfig, TargetConfig
 from cynosure.potentials.responses import DerivativeConfig, quantity_of
@@ -80,6 +80,23 @@ class PotentialConfig(Config):
         """What the model tells besides the outputs that every potential has."""
         derived = {name: quantity_of(one, self.told) for name, one in self.derivatives.items()}
         return {**{name: one.quantity for name, one in self.targets.items()}, **derived}
+
+    @property
+    def columns(self) -> tuple[Declared, ...]:
+        """How a structure's columns are read for the inputs, targets and derivatives."""
+        found = [
+            Declared(name, one.quantity, one.key or name, "input", default=one.default)
+            for name, one in self.inputs.items()
+        ]
+        for name, one in self.targets.items():
+            key = one.key or name
+            ends = (one.ends or f"{key}_ends") if one.per == "edge" else None
+            found.append(Declared(name, one.quantity, key, "target", ends=ends))
+        outputs = self.outputs
+        found += [
+            Declared(name, outputs[name], one.key or name, "target") for name, one in self.derivatives.items()
+        ]
+        return tuple(found)
 
     @property
     def told(self) -> dict[str, Quantity]:

@@ -45,6 +45,7 @@ class LossConfig(Config):
 
     Attributes:
         energy, forces, stress: weights at the end. `auto` is the default weight where the data have the label, else 0.
+        targets: weights of declared targets and derivatives, by name; one, if nothing is said.
         energy_rise: how many times less the energy weighs at the start.
         kind: `huber` or `squared`, for each component of a residual in units of the data's own scale.
         delta: where the Huber loss turns from squared to linear, in the same units.
@@ -53,6 +54,7 @@ class LossConfig(Config):
     energy: Weight = "auto"
     forces: Weight = "auto"
     stress: Weight = "auto"
+    targets: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     energy_rise: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     kind: Literal["huber", "squared"] = "huber"
     delta: float = Field(default=0.1, gt=0)

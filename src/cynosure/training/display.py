@@ -145,10 +145,12 @@ def duration(seconds: float) -> str:
 
 
 def describe_errors(errors: Mapping[str, ErrorStats]) -> str:
-    """Mean absolute errors in a few words, such as `energy 1.2 meV/atom, forces 23 meV/Å`."""
+    """Mean absolute errors in a few words, such as `energy 1.2 meV/atom, forces 23 meV/Å`; those of declared targets
+    in the unit of their labels."""
     parts = []
     for name, words in (("energy_per_atom", "energy"), ("forces", "forces"), ("stress", "stress")):
         if name in errors:
             unit, factor = TABLE_UNITS[name]
             parts.append(f"{words} {errors[name].mae * factor:.3g} {unit}")
+    parts += [f"{name} {stats.mae:.3g}" for name, stats in errors.items() if name not in TABLE_UNITS]
     return ", ".join(parts)

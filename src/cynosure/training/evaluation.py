@@ -16,6 +16,7 @@ from torch import Tensor
 from cynosure.data import Frames, GraphDataset, epoch_batches
 from cynosure.graph import AtomGraph, batch
 from cynosure.potentials import UNCERTAINTIES, Evaluator, Potential
+from cynosure.training.declared import units_of
 from cynosure.training.metrics import ErrorSums, Metrics
 from cynosure.training.targets import LABELS, Target, targets_of
 from cynosure.training.uncertain_errors import UncertainErrors
@@ -92,7 +93,8 @@ def predictions(
         if done and until is not None and time.monotonic() > until:
             return
         graph = batch([dataset[index] for index in indices])
-        targets = {name: target.to(model.device) for name, target in targets_of(graph).items()}
+        found = targets_of(graph, [name for name in graph.labels if name in model.outputs])
+        targets = {name: target.to(model.device) for name, target in found.items()}
         wanted = [*targets, *(name for name, label in model.uncertainties.items() if label in targets)]
         outputs = call(graph.to(model.device), wanted) if targets else {}
         for name, target in targets.items():
@@ -140,7 +142,7 @@ def evaluate(
             f"{dataset.frames.source} has no energy, forces or stress to compare with; name the columns, such as "
             "--key energy=REF_energy"
         )
-    sums = _MetricsSums(dataset.frames.groups)
+    sums = _MetricsSums(dataset.frames.groups, units_of(model.config))
     for predicted in predictions(
         model, dataset, engine=engine, max_edges=max_edges, progress=progress, until=until
     ):
@@ -153,7 +155,8 @@ def evaluate(
 class _MetricsSums:
     """Running sums of every error that `Metrics` reports."""
 
-    def __init__(self, groups: Sequence[str]) -> None:
+    def __init__(self, groups: Sequence[str], units: Mapping[str, str]) -> None:
+        self._units = units
         names = sorted(set(groups))
         self._group_names = names if len(names) > 1 else []
         code = {name: number for number, name in enumerate(names)}
@@ -165,18 +168,16 @@ class _MetricsSums:
         self._uncertain: dict[str, list[UncertainErrors]] = defaultdict(list)
 
     def add(self, predicted: Predicted) -> None:
-        self._structures += predicted.graph.num_structures
-        structure = predicted.graph.structure.numpy()
-        numbers = predicted.graph.atomic_numbers.numpy()
+        graph = predicted.graph
+        self._structures += graph.num_structures
+        numbers = graph.atomic_numbers.numpy()
         for name, target in predicted.targets.items():
             owners = slice(None) if target.owners is None else target.owners.cpu().numpy()
             residual = target.residual(predicted.outputs[name], per_atom=False).cpu().numpy()
             if name == "forces":
                 for z in np.unique(numbers[owners]):
                     self._elements[int(z)].add(residual[numbers[owners] == z])
-                structures = structure[owners]
-            else:
-                structures = np.arange(predicted.graph.num_structures)[owners]
+            structures = graph.structures_of(graph.quantities[name].owner).numpy()[owners]
             codes = self._group_codes[predicted.indices[structures]]
             self._add(name, residual, codes)
             if name == "energy":
@@ -198,7 +199,9 @@ class _MetricsSums:
                 self._groups[self._group_names[code]][name].add(residual[codes == code])
 
     def metrics(self) -> Metrics:
-        order = [name for name in ("energy", "energy_per_atom", *LABELS[1:]) if name in self._errors]
+        known = ("energy", "energy_per_atom", *LABELS[1:])
+        order = [name for name in known if name in self._errors]
+        order += [name for name in self._errors if name not in known]
         return Metrics(
             n_structures=self._structures,
             errors={name: self._errors[name].stats() for name in order},
@@ -209,6 +212,7 @@ class _MetricsSums:
                 group or "(no group)": {name: sums[name].stats() for name in order if name in sums}
                 for group, sums in sorted(self._groups.items())
             },
+            units={name: unit for name, unit in self._units.items() if name in self._errors},
             uncertainty={name: UncertainErrors.joined(parts) for name, parts in self._uncertain.items()},
         )
 
@@ -230,5 +234,5 @@ def _culprit(
         output.detach().cpu().flatten(1) if output.ndim > 1 else output.detach().cpu().unsqueeze(1)
     )
     row = int(bad.any(dim=1).nonzero()[0])
-    structure = int(graph.structure[row]) if name == "forces" else row
+    structure = int(graph.structures_of(graph.quantities[name].owner)[row])
     return dataset.frames[int(indices[structure])].source

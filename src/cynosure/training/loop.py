@@ -57,6 +57,7 @@ class Trainer:
         learners: its members in training.
         config: resolved settings.
         scale: eV/Å, the scale of the loss.
+        target_scales: the same of declared targets and derivatives, by name.
         train, validation: graphs.
         out: the run's folder.
         setup: plain values to keep in each checkpoint.
@@ -74,6 +75,7 @@ class Trainer:
         config: TrainConfig,
         *,
         scale: float,
+        target_scales: Mapping[str, float],
         train: GraphDataset,
         validation: GraphDataset,
         out: Path,
@@ -90,7 +92,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.best_validation: tuple[Metrics, ParitySample] | None = None
         self.state = RunState() if previous is None else previous.state
-        self.loss = Loss(config.loss, scale)
+        self.loss = Loss(config.loss, scale, target_scales)
         self.base: Mapping[str, str] | None = setup["base"]
         self._learners = learners
         self._at_once = SideBySide(len(learners) if model.device.type == "cpu" else 1)

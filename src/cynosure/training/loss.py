@@ -8,6 +8,8 @@ are made dimensionless and comparable:
     stress   x = Δσ · V / N / (s · 1 Å)      nine per structure: the virial per atom, so that a crystal and a
                                              molecule in a large box are weighed alike
 
+    others   x = Δy / rms(y)                 one for each component of a declared target or derivative
+
     L = Σ_k w_k · mean_k h(x)
 
 over the residuals that have a label, with h(x) = x² or the Huber function scaled to slope one,
@@ -53,14 +55,14 @@ class Loss:
     Args:
         config: weights as numbers (`resolve_weights`), kind and delta.
         scale: s, eV/Å, positive.
+        scales: the same of each declared target, in its own unit.
     """
 
-    def __init__(self, config: LossConfig, scale: float) -> None:
-        self.weights = {
-            name: float(getattr(config, name)) for name in LABELS if float(getattr(config, name)) > 0
-        }
+    def __init__(self, config: LossConfig, scale: float, scales: Mapping[str, float] | None = None) -> None:
+        self.weights = positive_weights(config)
+        self._scales = {**dict.fromkeys(LABELS, scale), **(scales or {})}
         self.energy_rise = config.energy_rise
-        self.kind, self.delta, self.scale = config.kind, config.delta, scale
+        self.kind, self.delta = config.kind, config.delta
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ class Loss:
         for name in self.weights:
             if name in targets:
                 residual = targets[name].residual(prediction[name], per_atom=True)
-                terms[name] = Term(self._penalty(residual / self.scale), residual.numel())
+                terms[name] = Term(self._penalty(residual / self._scales[name]), residual.numel())
         return terms
 
     def __call__(self, terms: Mapping[str, Term], progress: float = 1.0) -> Tensor:
@@ -107,12 +109,18 @@ class Loss:
         return smooth_l1_loss(residual, zero, reduction="sum", beta=self.delta)
 
 
+def positive_weights(config: LossConfig) -> dict[str, float]:
+    """Weights of what the loss is about, by label; they must have been resolved."""
+    weights = {name: float(getattr(config, name)) for name in LABELS} | config.targets
+    return {name: weight for name, weight in weights.items() if weight > 0}
+
+
 def resolve_weights(config: LossConfig, frames: Frames) -> LossConfig:
     """Weights as numbers: `auto` is the default where the frames have the label, else zero.
 
     Args:
         config: weights as numbers or `auto`.
-        frames: the training data.
+        frames: the training data, and the declared targets that were looked for in them.
 
     Raises:
         ValueError: a weight was asked for and the data have no such label, or nothing is left to learn from.
@@ -124,9 +132,17 @@ def resolve_weights(config: LossConfig, frames: Frames) -> LossConfig:
         asked = getattr(config, name)
         automatic = DEFAULT_WEIGHTS[name] if counts.get(name, 0) else 0.0
         weights[name] = automatic if asked == "auto" else float(asked)
-    if not any(weights.values()):
+    declared = [one.name for one in frames.targets]
+    if strangers := config.targets.keys() - set(declared):
+        raise ValueError(
+            f"loss.targets.{sorted(strangers)[0]}: no such target or derivative is declared; "
+            f"there are {', '.join(declared) or 'none'}"
+        )
+    of_targets = {name: config.targets.get(name, 1.0) for name in declared}
+    require_labels(frames, [name for name, weight in of_targets.items() if weight > 0])
+    if not any((*weights.values(), *of_targets.values())):
         raise ValueError(
             f"{frames.source}: there is nothing to learn from, because no frame has a label whose loss is on; name "
             "the columns, such as --key energy=REF_energy --key forces=REF_forces"
         )
-    return config.model_copy(update=weights)
+    return config.model_copy(update={**weights, "targets": of_targets})

@@ -21,6 +21,16 @@ TABLE_UNITS: dict[str, tuple[str, float]] = {
 }
 
 
+def unit_of(name: str, units: Mapping[str, str]) -> tuple[str, float]:
+    """(unit, factor to it) in which a table or a picture has a quantity.
+
+    Args:
+        name: of the quantity.
+        units: what declared ones are in.
+    """
+    return TABLE_UNITS.get(name) or (units.get(name, ""), 1.0)
+
+
 @dataclass(frozen=True)
 class ErrorStats:
     """Mean absolute, root mean square and largest absolute error of `n` numbers."""
@@ -65,6 +75,7 @@ class Metrics:
             nine components) to its errors; a quantity without labels is absent.
         forces_by_element: symbol to the errors of the force components on its atoms.
         by_group: name of a group of structures to its `errors`; empty where the frames name no groups.
+        units: what to call the units of declared targets, by name; nothing is converted.
         uncertainty: of an ensemble, `energy_per_atom` (eV) and `forces` (eV/Å, by component) to their errors and
             uncertainties.
     """
@@ -73,6 +84,7 @@ class Metrics:
     errors: Mapping[str, ErrorStats]
     forces_by_element: Mapping[str, ErrorStats] = field(default_factory=dict)
     by_group: Mapping[str, Mapping[str, ErrorStats]] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
     uncertainty: Mapping[str, UncertainErrors] = field(default_factory=dict)
 
     def calibrated(self) -> tuple[Metrics, dict[str, float]]:
@@ -101,7 +113,8 @@ class Metrics:
     def rows(self) -> list[tuple[str, str, ErrorStats]]:
         """(what, unit, errors in that unit) for each line of the table."""
         rows = []
-        for name, (unit, factor) in TABLE_UNITS.items():
+        for name in (*TABLE_UNITS, *self.units):
+            unit, factor = unit_of(name, self.units)
             if name in self.errors and name != "energy":
                 rows.append(
                     (name.replace("energy_per_atom", "energy"), unit, _scaled(self.errors[name], factor))

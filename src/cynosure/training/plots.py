@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from cynosure.training.metrics import TABLE_UNITS, Metrics
+from cynosure.training.metrics import TABLE_UNITS, Metrics, unit_of
 from cynosure.training.uncertain_errors import UncertainErrors
 
 # Legible on white and on near-black alike.
@@ -23,6 +24,7 @@ COLOURS = ("#3b82f6", "#e8762d", "#16a37f", "#c04bd0")
 _INK = "#123457"
 _FAINT = "#9aa3ad"
 _MOST_POINTS = 1000
+_PANELS_ABREAST = 4
 
 Pairs = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -52,13 +54,16 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> str:
             ms=3,
             label="validation",
         )
-        for colour, name in zip(COLOURS, ("energy_per_atom", "forces", "stress"), strict=False):
-            unit, factor = TABLE_UNITS[name]
+        declared = [name for name in validations[0]["errors"] if name not in TABLE_UNITS]
+        shown = [name for name in TABLE_UNITS if name != "energy"] + declared
+        shown = [name for name in shown if any(name in record["errors"] for record in validations)]
+        for colour, name in zip(COLOURS, shown, strict=False):
+            unit, factor = unit_of(name, {})
             errors = [
                 record["errors"][name]["mae"] * factor for record in validations if name in record["errors"]
             ]
             if errors:
-                label = f"{name.split('_')[0]} ({unit})"
+                label = f"{name.removesuffix('_per_atom')} ({unit or 'its own unit'})"
                 error_axes.plot(
                     at[: len(errors)], errors, color=colour, lw=1.6, marker=marker, ms=3, label=label
                 )
@@ -69,19 +74,28 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> str:
     return _svg(figure)
 
 
-def parity(pairs: Pairs) -> str:
-    """Prediction against label, one panel a quantity; energies per atom, shown from their mean."""
-    names = [name for name in ("energy", "forces", "stress") if name in pairs]
-    figure = Figure(figsize=(3.5 * len(names), 3.5), layout="constrained")
-    for axes, name, colour in zip(
-        np.atleast_1d(figure.subplots(1, len(names))), names, COLOURS, strict=False
-    ):
+def parity(pairs: Pairs, units: Mapping[str, str]) -> str:
+    """Prediction against label, one panel a quantity; energies per atom, shown from their mean.
+
+    Args:
+        pairs: by quantity.
+        units: of declared targets.
+    """
+    known = {
+        "energy": ("Energy per atom, from the mean", "meV/atom", 1e3),
+        "forces": ("Force components", "eV/Å", 1.0),
+        "stress": ("Stress components", "GPa", TABLE_UNITS["stress"][1]),
+    }
+    names = [name for name in known if name in pairs] + [name for name in pairs if name not in known]
+    rows = math.ceil(len(names) / _PANELS_ABREAST)
+    columns = min(len(names), _PANELS_ABREAST)
+    figure = Figure(figsize=(3.5 * columns, 3.5 * rows), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for empty in panels[len(names) :]:
+        empty.set_visible(False)
+    for axes, name, colour in zip(panels, names, cycle(COLOURS), strict=False):
         reference, value = pairs[name]
-        title, unit, factor = {
-            "energy": ("Energy per atom, from the mean", "meV/atom", 1e3),
-            "forces": ("Force components", "eV/Å", 1.0),
-            "stress": ("Stress components", "GPa", TABLE_UNITS["stress"][1]),
-        }[name]
+        title, unit, factor = known.get(name) or (name, units.get(name) or "its own unit", 1.0)
         offset = reference.mean() if name == "energy" else 0.0
         reference, value = (reference - offset) * factor, (value - offset) * factor
         # Thousands of points are small and an image inside the drawing, so that the file stays small.

@@ -99,7 +99,7 @@ def render(content: ReportContent) -> str:
         )
     if content.pairs:
         parts.append(
-            f"<h2>Prediction against reference</h2>{plots.parity(content.pairs)}"
+            f"<h2>Prediction against reference</h2>{plots.parity(content.pairs, shown.units)}"
             "<p>Each point is one number; on the line, model and reference agree.</p>"
         )
     if shown.forces_by_element:

@@ -111,6 +111,7 @@ def train(
             learners,
             config,
             scale=calibrated.scale,
+            target_scales=calibrated.target_scales,
             train=train_set,
             validation=validation_set,
             out=folder,

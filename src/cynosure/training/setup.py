@@ -24,10 +24,12 @@ from cynosure.data import (
 )
 from cynosure.graph import batch
 from cynosure.potentials import Potential, build, resolve
+from cynosure.potentials.committee import SHARED
 from cynosure.training.base_model import BaseModel
 from cynosure.training.config import DataConfig, LossConfig, TrainConfig
+from cynosure.training.declared import Scales, check_labels
 from cynosure.training.evaluation import require_known_elements
-from cynosure.training.loss import resolve_weights
+from cynosure.training.loss import positive_weights, resolve_weights
 from cynosure.training.targets import LABELS
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -78,6 +80,8 @@ class Calibrated:
         scales: atomic number, as text, to eV per unit of the network's output.
         shifts: atomic number, as text, to eV.
         avg_neighbours: edges per atom.
+        ranges: of declared inputs and targets, by name, as of `potentials.Range`.
+        target_scales: the scale of the loss for each declared target and derivative, in its own unit.
     """
 
     species: tuple[int, ...]
@@ -87,6 +91,8 @@ class Calibrated:
     scales: Mapping[str, float]
     shifts: Mapping[str, float]
     avg_neighbours: float
+    ranges: Mapping[str, Mapping[str, Any]]
+    target_scales: Mapping[str, float]
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibrated:
@@ -105,6 +111,7 @@ class Calibrated:
             scale=_by_number(self.scales),
             shift=_by_number(self.shifts),
             avg_neighbours=self.avg_neighbours,
+            ranges=self.ranges,
             example=None if example is None or base is not None else _example(example),
             seed=config.seed,
             dtype=DTYPES[config.dtype],
@@ -124,7 +131,9 @@ def read_data(
         ValueError: whatever `read_frames` refuses; a loss without its label; a set without useful labels; an
             element in the validation set only, or one that the base model does not know.
     """
-    frames = read_frames(config.data.train, config.data.keys, config.data.units)
+    architecture = resolve(config.model)
+    declared = architecture.columns
+    frames = read_frames(config.data.train, config.data.keys, config.data.units, declared=declared)
     say(str(frames.summary()))
     if config.data.val == "auto":
         held_out = config.data.model_copy(update={"val": _held_out(len(frames))})
@@ -133,10 +142,18 @@ def read_data(
         train, validation = divide(frames, config.data.val, config.seed)
     else:
         train = frames
-        validation = read_frames(config.data.val, config.data.keys, config.data.units)
+        validation = read_frames(config.data.val, config.data.keys, config.data.units, declared=declared)
         say(str(validation.summary()))
+    for each in (train, validation):
+        check_labels(each, architecture, say)
+    if architecture.targets and not any(train.label_counts()[name] for name in LABELS):
+        say(
+            "No frame has an energy, forces or stress: the model has the declared targets only, and no energy."
+        )
+        config = config.model_copy(update={"model": {**config.model, "energy": False}})
+        resolve(config.model)  # (derivatives need an energy)
     loss = resolve_weights(config.loss, train)
-    labels = [name for name in LABELS if getattr(loss, name) > 0]
+    labels = list(positive_weights(loss))
     notes = _notes(loss, train)
     train, notes_train = _useful(train, labels, "training")
     validation, notes_validation = _useful(validation, labels, "validation")
@@ -196,11 +213,18 @@ def calibrate(
             scales=_by_text(dict(zip(own.species, own.scale, strict=True))),
             shifts=_by_text(dict(zip(own.species, own.shift, strict=True))),
             avg_neighbours=own.avg_neighbours,
+            ranges={name: one.model_dump(mode="json") for name, one in own.ranges.items()},
+            target_scales=Scales.of(dataset.frames, base.model.config).labels,
         )
     species = dataset.frames.species()
-    e0s, kind = _e0s(config.data, dataset.frames, say)
+    architecture = resolve(config.model)
+    if architecture.energy:
+        e0s, kind = _e0s(config.data, dataset.frames, say)
+    else:
+        e0s, kind = dict.fromkeys(species, 0.0), "fitted"
     require_e0s(e0s, species)
     statistics = Statistics.of(dataset, e0s)
+    declared = Scales.of(dataset.frames, architecture)
     return Calibrated(
         species=tuple(species),
         e0s=_by_text({z: e0s[z] for z in species}),
@@ -209,6 +233,8 @@ def calibrate(
         scales=_by_text(statistics.scales),
         shifts=_by_text(statistics.shifts),
         avg_neighbours=statistics.avg_neighbours,
+        ranges=declared.ranges,
+        target_scales=declared.labels,
     )
 
 
@@ -262,7 +288,7 @@ def choose_preset(config: TrainConfig, given: Mapping[str, Any], say: Callable[[
         given: settings of the architecture before they were resolved.
         say: is told what was chosen, and why.
     """
-    if config.minutes is None or config.finetune.base is not None or not given.keys() <= {"cutoff", "zbl"}:
+    if config.minutes is None or config.finetune.base is not None or not given.keys() <= set(SHARED):
         return config
     threads = torch.get_num_threads()
     steps = 60.0 * config.minutes * threads / (_SECONDS_OF_EDGE * int(config.batch.max_edges))
@@ -271,7 +297,9 @@ def choose_preset(config: TrainConfig, given: Mapping[str, Any], say: Callable[[
         f"Model: preset '{name}', for {config.minutes:g} minutes on {threads} thread{'s' if threads > 1 else ''} with "
         "these data; --preset chooses another."
     )
-    return config.model_copy(update={"model": resolve({"preset": name, **given}).model_dump(mode="json")})
+    # (Whether there is an energy may have come out of the data.)
+    settings = {"preset": name, **given, "energy": config.model["energy"]}
+    return config.model_copy(update={"model": resolve(settings).model_dump(mode="json")})
 
 
 def training_sample(dataset: GraphDataset, size: int, seed: int) -> GraphDataset:
@@ -317,7 +345,7 @@ def _notes(loss: LossConfig, frames: Frames) -> tuple[str, ...]:
 
 def _useful(frames: Frames, labels: list[str], what: str) -> tuple[Frames, tuple[str, ...]]:
     """The frames with at least one of the labels, and a note if others were left out."""
-    has_label = np.array([any(name in frame.labels() for name in labels) for frame in frames], dtype=bool)
+    has_label = np.array([not frame.label_names().isdisjoint(labels) for frame in frames], dtype=bool)
     if not has_label.any():
         raise ValueError(f"no {what} frame of {frames.source} has a label for the loss ({', '.join(labels)})")
     if has_label.all():

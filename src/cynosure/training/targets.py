@@ -10,20 +10,21 @@ from torch import Tensor
 
 from cynosure.graph import AtomGraph
 
+# Those that every potential can have.
 LABELS = ("energy", "forces", "stress")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What one label says about a batch, for the owners (structures or atoms) that have it.
+    """What one label says about a batch, for the owners (structures, atoms, …) that have it.
 
     A label that is not there is left out by indexing: NaN times zero is still NaN, in the gradient too.
 
     Attributes:
-        owners: [n] int64, the structures or atoms with the label; None if all have it.
+        owners: [n] int64, the structures, atoms, … with the label; None if all have it.
         values: [n, ...] float64, the label.
         per_atom: [n, 1...] float64, the factor to an energy per atom: 1/N for the energy, V/N for the stress
-            (whose product with it is the virial per atom). None for forces.
+            (whose product with it is the virial per atom). None for forces and declared targets.
     """
 
     owners: Tensor | None
@@ -47,7 +48,7 @@ class Target:
         return Target(owners, self.values.to(device), per_atom)
 
 
-def targets_of(graph: AtomGraph, names: Iterable[str] = LABELS) -> dict[str, Target]:
+def targets_of(graph: AtomGraph, names: Iterable[str] | None = None) -> dict[str, Target]:
     """The targets of a batch by label; a label that nothing in the batch has is left out.
 
     Call it before the batch goes to an accelerator: which labels are there decides shapes, and asking a device
@@ -55,11 +56,11 @@ def targets_of(graph: AtomGraph, names: Iterable[str] = LABELS) -> dict[str, Tar
 
     Args:
         graph: the batch. A stress label on a structure without volume counts as absent.
-        names: the labels of interest.
+        names: the labels of interest; all, if None.
     """
     targets = {}
     sizes = graph.atoms_per_structure.to(torch.float64)
-    for name in names:
+    for name in graph.quantities if names is None else names:
         label = graph.labels.get(name)
         if label is None:
             continue

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cynosure.graph import NO_SHIFT, Quantity, matrix_from_voigt
+from cynosure.graph.ase import matrix_from_voigt
+from cynosure.graph.quantity import NO_SHIFT, Quantity, Rows
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,31 @@ class Declared:
         """Of a file."""
         return (self.key,) if self.ends is None else (self.key, self.ends)
 
+    def rows(self, places: Mapping[str, Mapping[str, Any]], atoms: int) -> Rows | None:
+        """What a structure has of it; None if it has none.
+
+        Args:
+            places: the columns of a structure by place: `calculator`, `info`, `arrays`.
+            atoms: how many it has.
+
+        Raises:
+            ValueError: as `read` and `read_ends`, or not as many numbers as edges.
+        """
+        values = self.read(places, atoms)
+        if values is None or self.ends is None:
+            return None if values is None else Rows(values)
+        ends = self.read_ends(places, atoms)
+        if len(ends) != len(values):
+            raise ValueError(
+                f"'{self.name}': {len(values)} numbers in '{self.key}', {len(ends)} edges in '{self.ends}'"
+            )
+        return Rows(values, ends)
+
     def read(self, places: Mapping[str, Mapping[str, Any]], atoms: int) -> NDArray[np.float64] | None:
         """[rows, *shape], rows in the order of the file; None where the structure does not have it.
 
         Args:
-            places: the columns of a structure by place, as in `labels`.
+            places: the columns of a structure by place.
             atoms: how many it has.
 
         Raises:
