@@ -86,7 +86,7 @@ def learning_curve(
     chosen, notes = curves.read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
     console = Console(highlight=False)
     try:
-        with curves.ProgressDisplay(console) as show:
+        with curves.ProgressDisplay(curves.run_text, console) as show:
             curve = curves.measure_learning_curve(
                 chosen, out, plan, settings=settings, notes=notes, on_progress=show
             )

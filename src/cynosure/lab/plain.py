@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import torch
@@ -13,6 +14,8 @@ from cynosure.o3 import random_rotation
 from cynosure.potentials.baselines import RawCoordinateNetwork
 
 PLAIN = "plain network"
+# Frames in a step beside equivariant networks: as many as make a batch of theirs, if their settings say nothing else.
+PLAIN_BATCH = 4
 _PEAK_LEARNING_RATE = 5e-3
 _WARMUP = 0.1  # the part of the run in which the learning rate rises
 _VALIDATIONS = 100  # in a run, at most
@@ -26,6 +29,7 @@ def train_plain_network(
     validation: Molecules | None = None,
     batch_size: int = 32,
     seed: int = 0,
+    on_progress: Callable[[float], None] | None = None,
 ) -> RawCoordinateNetwork:
     """Fit a `RawCoordinateNetwork` to energies and forces with Adam and a one-cycle learning rate.
 
@@ -39,6 +43,7 @@ def train_plain_network(
         validation: frames on which the loss is measured up to a hundred times.
         batch_size: frames per step.
         seed: of the weights, the order of frames and the rotations.
+        on_progress: called with the part that is done, after every step.
 
     Returns:
         the network with the least loss on `validation`, or after the last epoch if there is none.
@@ -57,6 +62,7 @@ def train_plain_network(
     )
     validate_every = max(1, epochs // _VALIDATIONS)
     best, least = None, float("inf")
+    done = 0
     for epoch in range(1, epochs + 1):
         for chosen in torch.randperm(len(data), generator=generator).split(batch_size):
             frames = data.select(chosen)
@@ -67,6 +73,9 @@ def train_plain_network(
             loss.backward()
             optimiser.step()
             schedule.step()
+            done += 1
+            if on_progress is not None:
+                on_progress(done / steps)
         if validation is not None and (epoch % validate_every == 0 or epoch == epochs):
             score = float(_loss(network, validation))
             if score < least:

@@ -1,13 +1,13 @@
 """Does equivariance change the slope? Force error against the number of training frames, measured and fitted."""
 
-from cynosure.lab.learning_curve.curve import Curve
+from cynosure.lab.curve_frames import CurveFrames, read_curve_frames
+from cynosure.lab.learning_curve.curve import Curve, Measured
 from cynosure.lab.learning_curve.experiment import FULL, QUICK, Plan, measure_learning_curve
-from cynosure.lab.learning_curve.frames import CurveFrames, read_curve_frames
 from cynosure.lab.learning_curve.power_law import Estimate, PowerLaw, fit
-from cynosure.lab.learning_curve.progress import Progress, ProgressDisplay
-from cynosure.lab.learning_curve.report import conclusion, describe, findings
-from cynosure.lab.learning_curve.runs import Measured, Run
+from cynosure.lab.learning_curve.report import conclusion, describe, findings, run_text
 from cynosure.lab.learning_curve.written import write_curve
+from cynosure.lab.progress import Progress, ProgressDisplay
+from cynosure.lab.runs import Run
 
 __all__ = [
     "FULL",
@@ -27,5 +27,6 @@ __all__ = [
     "fit",
     "measure_learning_curve",
     "read_curve_frames",
+    "run_text",
     "write_curve",
 ]

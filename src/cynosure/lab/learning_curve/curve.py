@@ -9,12 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cynosure.lab.learning_curve.power_law import Estimate, PowerLaw, fit
-from cynosure.lab.learning_curve.runs import Measured, Run
+from cynosure.lab.runs import Run
 
 # Where the error on the training frames is more than this part of the held-out one, the frames are not what limits.
 _LIMITED = 1 / 3
 # Parts of the error of answering zero: above the one, nothing is learnt; below the other, much is.
 _SILENT, _LEARNT = 0.95, 0.5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of a run.
+
+    Attributes:
+        run: which one.
+        held_out: eV/Å, the root mean square error of the force components on the held-out frames.
+        training: eV/Å, the same on the frames it was trained on.
+        steps: how many were done.
+        seconds: s, for training and measuring.
+    """
+
+    run: Run
+    held_out: float
+    training: float
+    steps: int
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from cynosure.lab.figures import DPI, GRID, INK, QUIET, WARM, new_figure, small_number, tidy
 from cynosure.lab.learning_curve.curve import Curve
 from cynosure.lab.learning_curve.report import exponent_text
-from cynosure.lab.learning_curve.runs import network_name
+from cynosure.lab.runs import network_name
 
 # From grey to deep blue with growing l_max; the plain network has its own colour, as in the demonstration.
 _BLUES = ("#7f8ea6", "#35a0d0", "#1c6dd0", "#0b2f66")

@@ -7,9 +7,14 @@ import math
 import numpy as np
 
 from cynosure.analysis import Report, Table
-from cynosure.lab.learning_curve.curve import Curve
+from cynosure.lab.learning_curve.curve import Curve, Measured
 from cynosure.lab.learning_curve.power_law import Estimate
-from cynosure.lab.learning_curve.runs import network_name
+from cynosure.lab.runs import network_name
+
+
+def run_text(one: Measured) -> str:
+    """What came of a run, for the line that tells that it is finished."""
+    return f"{1e3 * one.held_out:.3g} meV/Å held out, {1e3 * one.training:.3g} on its own frames"
 
 
 def exponent_text(exponent: Estimate) -> str:

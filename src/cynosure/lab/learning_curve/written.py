@@ -13,7 +13,7 @@ from cynosure.lab.learning_curve.figure import save_learning_curve
 from cynosure.lab.learning_curve.page import render
 from cynosure.lab.learning_curve.power_law import Estimate
 from cynosure.lab.learning_curve.report import conclusion, findings, warnings
-from cynosure.lab.learning_curve.runs import network_name
+from cynosure.lab.runs import network_name
 from cynosure.potentials import write_atomically
 
 

@@ -1,4 +1,4 @@
-"""The frames of a learning curve: to train on, to choose the best weights by, and to measure with."""
+"""The frames of an error against their number: to train on, to choose the best weights by, and to measure with."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from cynosure.lab.molecules import Molecules
 
 HELD_OUT = 0.2  # of the frames, where no other file is named
 _VALIDATION = 0.1  # of the others
-_SPLIT_SEED = (
-    0  # the same for every curve: a seed of a run changes what it is trained on, not what it is measured by
-)
+_SPLIT_SEED = 0  # the same for every experiment: a seed of a run changes what it is trained on, not what it is measured by
 _FIRST_SIZE, _MOST_SIZES = 10, 7
 
 
@@ -149,7 +147,7 @@ def _with_forces(frames: Frames) -> tuple[Frames, list[str]]:
     if not has.any():
         found = [name for name, count in frames.label_counts().items() if count]
         raise ValueError(
-            f"{frames.source} has no forces (labels found: {', '.join(found) or 'none'}), and a learning curve is of "
+            f"{frames.source} has no forces (labels found: {', '.join(found) or 'none'}), and the experiment is about "
             "force errors; name the column, such as --key forces=REF_forces"
         )
     if has.all():

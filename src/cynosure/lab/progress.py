@@ -1,4 +1,4 @@
-"""How far a learning curve has come, over all its runs, and how a terminal shows it."""
+"""How far an experiment has come, over all its runs, and how a terminal shows it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from cynosure.lab.learning_curve.runs import Measured, Run
+from cynosure.lab.runs import Done, Run
 from cynosure.training import Display
 from cynosure.training.display import duration
 
@@ -21,7 +22,7 @@ _SHOWN_EVERY = 0.2  # s
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a learning curve stands.
+    """Where an experiment stands.
 
     Attributes:
         run: the one in progress, or just finished.
@@ -32,7 +33,7 @@ class Progress:
     """
 
     run: Run
-    measured: Measured | None
+    measured: Done | None
     finished: int
     total: int
     fraction: float
@@ -50,18 +51,20 @@ class Watch(Display):
         steps: how many a run takes.
         measured: what is finished; it grows meanwhile.
         tell: called with the progress; nothing is told if None.
+        check: called as often as progress is noted; raises if a stop was asked for.
     """
 
     def __init__(
         self,
         runs: Sequence[Run],
         steps: Callable[[Run], int],
-        measured: Mapping[Run, Measured],
+        measured: Mapping[Run, Done],
         tell: Callable[[Progress], None] | None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._runs, self._measured = runs, measured
         self._steps = {run: steps(run) for run in runs}
-        self._tell = tell
+        self._tell, self._check = tell, check
         self._run = runs[0]
         self._began = self._told = time.monotonic()
 
@@ -71,6 +74,18 @@ class Watch(Display):
         self._report(0.0)
 
     def step(self, *, step: int, epoch: int, progress: float, loss: float, rate: float, left: float) -> None:
+        self._note(progress)  # training looks itself whether to stop, and saves before it does
+
+    def advance(self, progress: float) -> None:
+        """So much of the run in progress is done, from 0 to 1.
+
+        Raises:
+            Interrupted: a stop was asked for.
+        """
+        self._check()
+        self._note(progress)
+
+    def _note(self, progress: float) -> None:
         now = time.monotonic()
         if now - self._told >= _SHOWN_EVERY:
             self._told = now
@@ -97,26 +112,28 @@ class Watch(Display):
         measured = self._measured.get(self._run)
         self._tell(Progress(self._run, measured, len(done), len(self._runs), fraction, left))
 
-    def _pace(self, done: Sequence[Measured], current: float) -> Callable[[Run], float]:
+    def _pace(self, done: Sequence[Done], current: float) -> Callable[[Run], float]:
         """s per step of a run; `current` is that of the run in progress."""
-        paces: dict[int | None, list[float]] = {}
+        paces: dict[tuple[int | None, int], list[float]] = {}
         for one in done:
-            paces.setdefault(one.run.l_max, []).append(one.seconds / one.steps)
+            paces.setdefault((one.run.l_max, one.run.copies), []).append(one.seconds / one.steps)
         means = {network: float(np.mean(values)) for network, values in paces.items()}
         default = float(np.mean(list(means.values()))) if means else current
-        return lambda run: means.get(run.l_max, default)
+        return lambda run: means.get((run.l_max, run.copies), default)
 
 
 class ProgressDisplay:
-    """Shows the progress: `with ProgressDisplay() as show: measure_learning_curve(…, on_progress=show)`.
+    """Shows the progress: `with ProgressDisplay(run_text) as show: measure_learning_curve(…, on_progress=show)`.
 
     A line for each finished run and, on a terminal, a bar over all of them with the time left.
 
     Args:
+        describe: what came of a finished run, in words.
         console: where to print; the standard output by default.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, describe: Callable[[Any], str], console: Console | None = None) -> None:
+        self._describe = describe
         self.console = console or Console(highlight=False)
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -139,7 +156,7 @@ class ProgressDisplay:
         self._bar.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show where the curve stands."""
+        """Show where the experiment stands."""
         left = f"{duration(progress.left)} left"
         number = progress.finished + (progress.measured is None)
         counted = f"run {number} of {progress.total}: {progress.run}"
@@ -147,8 +164,7 @@ class ProgressDisplay:
         if progress.measured is not None:
             one = progress.measured
             self.console.print(
-                f"{counted}: {1e3 * one.held_out:.3g} meV/Å held out, {1e3 * one.training:.3g} on its own frames; "
-                f"{duration(one.seconds)}, {left}",
+                f"{counted}: {self._describe(one)}; {duration(one.seconds)}, {left}",
                 soft_wrap=True,
                 markup=False,
             )

@@ -1,0 +1,144 @@
+"""Training the equivariant networks of an experiment, which differ in nothing but l_max, frames and seed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+
+from cynosure.data import Frames, GraphDataset, epoch_batches
+from cynosure.lab.curve_frames import CurveFrames
+from cynosure.lab.progress import Watch
+from cynosure.lab.runs import Run
+from cynosure.potentials import Potential, flatten, load
+from cynosure.training import TrainConfig, from_settings, train
+from cynosure.training.config import merge
+from cynosure.training.interrupt import Interrupted
+from cynosure.training.setup import resolve_model, resolve_sizes
+
+# What the experiment itself decides.
+_OWN = (
+    "data.train",
+    "data.val",
+    "data.keys",
+    "data.units",
+    "model.l_max",
+    "finetune",
+    "seed",
+    "epochs",
+    "minutes",
+    "patience",
+)
+_VALIDATIONS = 50  # in a run, about
+
+
+@dataclass(frozen=True)
+class Potentials:
+    """Trains equivariant networks that differ in nothing but l_max, frames and seed.
+
+    Attributes:
+        frames: what to train on and to choose the best weights by.
+        epochs_of: passes through the frames for a run with so many batches in each.
+        config: the settings that all runs share.
+        pool: the frames to train on, as graphs.
+    """
+
+    frames: CurveFrames
+    epochs_of: Callable[[int], int]
+    config: TrainConfig
+    pool: GraphDataset
+
+    @classmethod
+    def prepare(
+        cls,
+        frames: CurveFrames,
+        l_max: Sequence[int],
+        epochs_of: Callable[[int], int],
+        settings: Mapping[str, Any],
+        experiment: str,
+    ) -> Potentials:
+        """Check the settings, and choose from the pool what would else be chosen from the frames of each run.
+
+        Args:
+            frames, epochs_of: see above.
+            l_max: of the networks.
+            settings: of training, as `from_settings` takes them; the same for every network.
+            experiment: what decides some of them itself, for messages.
+
+        Raises:
+            ValueError: bad settings, or some that the experiment decides itself.
+        """
+        for key, value in flatten(settings).items():
+            # Neither the setting itself, nor a part of it, nor a whole section in place of its parts.
+            if value != {} and any(
+                f"{key}.".startswith(f"{own}.") or own.startswith(f"{key}.") for own in _OWN
+            ):
+                raise ValueError(f"'{key}' cannot be set: the {experiment} decides it itself")
+        chosen = merge(
+            settings, [("data.train", "train.xyz"), ("data.val", "validation.xyz"), ("patience", None)]
+        )
+        for degree in l_max:  # each must be one that the architecture knows
+            config = resolve_model(from_settings(merge(chosen, [("model.l_max", degree)])), base=None)
+        pool = GraphDataset(frames.pool, float(config.model["cutoff"]))
+        return cls(frames, epochs_of, resolve_sizes(config, pool), pool)
+
+    def setup(self) -> dict[str, Any]:
+        """What two runs must have in common to be compared, as plain values."""
+        plain = flatten(self.config.to_json())
+        return {
+            key: value
+            for key, value in plain.items()
+            if key not in _OWN and key not in ("val_every", "device")
+        }
+
+    def batches(self, run: Run) -> int:
+        """How many optimiser steps one pass through the frames of a run takes."""
+        edges = self.pool.edge_counts()[self.frames.chosen(run.frames, run.seed)]
+        return len(epoch_batches(edges, int(self.config.batch.max_edges), run.seed, 0))
+
+    def train(self, run: Run, parent: Path, watch: Watch) -> tuple[Potential, int]:
+        """Train through the public door, going on with what an interrupted run left; the network and its steps.
+
+        Raises:
+            ValueError: training that diverges, or data that it refuses.
+            Interrupted: stopped by a signal; a checkpoint is kept.
+        """
+        folder = parent / f"l{run.l_max}-{run.frames}-seed{run.seed}"
+        goes_on = (folder / "training" / "checkpoint.safetensors").exists()
+        if not goes_on:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        training = self.frames.pool.subset(self.frames.chosen(run.frames, run.seed))
+        config = self._config(run, _write(training, folder / "train.xyz"))
+        _write(self.frames.validation, folder / "validation.xyz")
+        try:
+            result = train(config, out=folder / "training", resume=goes_on, display=watch)
+        except ValueError as error:
+            raise ValueError(f"{run}: {error}") from error
+        if result.signal is not None:
+            raise Interrupted(result.signal)
+        assert result.model is not None
+        model = load(result.model)
+        shutil.rmtree(folder)
+        return model, result.steps
+
+    def _config(self, run: Run, path: Path) -> TrainConfig:
+        epochs = self.epochs_of(self.batches(run))
+        data = {"train": str(path), "val": str(path.with_name("validation.xyz"))}
+        own = {
+            "data": self.config.data.model_copy(update=data),
+            "model": {**self.config.model, "l_max": run.l_max},
+            "seed": run.seed,
+            "epochs": epochs,
+            "val_every": max(1, epochs // _VALIDATIONS),
+        }
+        return self.config.model_copy(update=own)
+
+
+def _write(frames: Frames, path: Path) -> Path:
+    ase.io.write(path, [frame.to_atoms() for frame in frames], format="extxyz")
+    return path
