@@ -100,6 +100,148 @@ def learning_curve(
     print(f"\nWritten: {', '.join(map(str, written.values()))}")
 
 
+@lab.command("pencil")
+def pencil(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="File with labelled frames of one molecule, upright. [default: those of the demonstration]",
+            show_default=False,
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…", help="Numbers of training frames. [default: 10,40,160,… and all of DATA]"
+        ),
+    ] = None,
+    copies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K,K,…", help="Turned copies of each frame, a plain network each. [default: 1,10,100]"
+        ),
+    ] = None,
+    l_max: Annotated[str | None, typer.Option(metavar="L,L,…", help="Other networks. [default: 0,2]")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many runs for each number. [default: 1]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Fewest optimiser steps of a run. [default: 4000]")
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option(
+            metavar="E,E,…",
+            help="Force errors to be reached, meV/Å. [default: 1/2, 1/4, … of answering zero]",
+        ),
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(help="Frames to measure with: a file, or a fraction of DATA. [default: 0.2]"),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The whole way in less than a minute, hardly trained.")
+    ] = False,
+    key: Keys = None,
+    unit: Units = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting of `cynosure train`.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything; an experiment in it is gone on with.")
+    ] = Path("pencil"),
+) -> None:
+    """Train upright, then turn, move and relabel: what a network does not know that a turned pencil is the same.
+
+    A plain network on coordinates, the same shown turned copies, and networks with the symmetries built in; their
+    errors, and how many frames each needs to reach the same error. Some ten minutes on one core. The same command goes
+    on with an experiment that was interrupted.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from cynosure.cli.report import print_report
+    from cynosure.lab import DEMO_SETTINGS
+    from cynosure.lab import pencil as pencils
+    from cynosure.lab.curve_frames import read_curve_frames
+    from cynosure.lab.progress import ProgressDisplay
+    from cynosure.training.config import merge, parse_assignment
+    from cynosure.training.interrupt import Interrupted
+
+    given = {"frames": _numbers("--frames", frames), "copies": _numbers("--copies", copies)}
+    given |= {"l_max": _numbers("--l-max", l_max), "seeds": seeds, "steps": steps}
+    given |= {"targets": _milli("--error", error)}
+    plan = replace(
+        pencils.QUICK if quick else pencils.FULL,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
+    chosen, notes = read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
+    console = Console(highlight=False)
+    try:
+        with ProgressDisplay(pencils.run_text, console) as show:
+            found = pencils.measure_pencil(
+                chosen, out, plan, settings=settings, notes=notes, on_progress=show
+            )
+    except Interrupted as stop:
+        print(f"Stopped; the finished runs are kept in {out}. The same command goes on.")
+        raise SystemExit(128 + stop.signal) from None
+    written = pencils.write_pencil(found, out)
+    print_report(pencils.describe(found), console)
+    for sentence in pencils.conclusion(found):
+        print(f"\n{sentence}")
+    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+
+
+@lab.command("look")
+def look(
+    irreps: Annotated[str, typer.Option(help="Features to look at, such as 2x1o+2e.")] = "1o+2e",
+    molecule: Annotated[str, typer.Option(help="A name of ase.build.molecule.")] = "CH3CH2OH",
+    path: Annotated[
+        str,
+        typer.Option(
+            metavar="IR,IR,IR", help="Clebsch-Gordan coefficients: two irreps and one of their product."
+        ),
+    ] = "1o,1o,1e",
+    l_max: Annotated[int, typer.Option(help="Highest degree of the spherical harmonics, at most 4.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the weights and the rotation.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Coarser surfaces, in half the time.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and report.html.")] = Path("look"),
+) -> None:
+    """Look at spherical harmonics, at features of a network on a turned molecule, and at Clebsch-Gordan coefficients.
+
+    The network has random weights. Its features on the turned molecule are compared with its features on the molecule,
+    turned by the Wigner matrix.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from cynosure.cli.report import print_report
+    from cynosure.lab import look as looking
+
+    seen = looking.look(irreps, molecule, path, l_max, seed)
+    console = Console(highlight=False)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("drawing", total=1.0)
+        written = looking.write_look(
+            seen,
+            out,
+            quick,
+            lambda name, part: bar.update(task, description=f"drawing {name}", completed=part),
+        )
+    print_report(looking.describe(seen), console)
+    for sentence in looking.sentences(seen):
+        print(f"\n{sentence}")
+    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+
+
+def _milli(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers in meV separated by commas, as eV."""
+    try:
+        return None if text is None else tuple(float(part) / 1e3 for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} is a list of numbers in meV/Å, such as 100,50; got '{text}'") from None
+
+
 def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
     """Whole numbers separated by commas."""
     try:

@@ -17,6 +17,7 @@ from cynosure.potentials import Potential
 # A network as the comparison sees it: frames to energies [S] (eV) and forces [S, N, 3] (eV/Å).
 Predictor = Callable[[Molecules], tuple[Tensor, Tensor]]
 
+_FRAMES_AT_ONCE = 100  # in one pass of a potential, so that many frames do not need much memory
 _SHIFT = 3.0  # Å, the standard deviation of each component of the shifts
 
 
@@ -107,8 +108,13 @@ def potential_predictor(model: Potential) -> Predictor:
     """A potential as the comparison sees it."""
 
     def predict(data: Molecules) -> tuple[Tensor, Tensor]:
-        result = model(_graph(data, model.cutoff).to(model.device), ("energy", "forces"))
-        return result["energy"].cpu(), result["forces"].cpu().reshape(data.forces.shape)
+        energies, forces = [], []
+        for chosen in torch.arange(len(data)).split(_FRAMES_AT_ONCE):
+            graph = _graph(data.select(chosen), model.cutoff).to(model.device)
+            result = model(graph, ("energy", "forces"))
+            energies.append(result["energy"].cpu())
+            forces.append(result["forces"].cpu())
+        return torch.cat(energies), torch.cat(forces).reshape(data.forces.shape)
 
     return predict
 

@@ -17,7 +17,8 @@ from cynosure.lab.molecules import Molecules
 
 HELD_OUT = 0.2  # of the frames, where no other file is named
 _VALIDATION = 0.1  # of the others
-_SPLIT_SEED = 0  # the same for every experiment: a seed of a run changes what it is trained on, not what it is measured by
+# The same for every experiment: a seed of a run changes what it is trained on, not what it is measured by.
+_SPLIT_SEED = 0
 _FIRST_SIZE, _MOST_SIZES = 10, 7
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cynosure.lab import demo_page, figures
 from cynosure.lab.comparison import Comparison, compare, potential_predictor
 from cynosure.lab.demo_data import DEMO_SETTINGS, demo_frames, write_demo_data
 from cynosure.lab.molecules import Molecules
+from cynosure.lab.one_thread import one_thread
 from cynosure.lab.plain import PLAIN, plain_predictor, train_plain_network
 from cynosure.o3 import axis_angle_to_matrix
 from cynosure.potentials import Potential, load
@@ -127,23 +127,8 @@ def run_demo(
     """
     started = time.monotonic() if started is None else started
     folder = _empty_folder(Path(out))
-    with _one_thread():
+    with one_thread():
         return _tell(folder, plan, display or Display(), started)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch use one thread, and give it back the others afterwards.
-
-    A few molecules are too little work to share: a second thread gains nothing, and where another program wants
-    the core, each operation waits until the second thread is let run.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _tell(folder: Path, plan: Plan, display: Display, started: float) -> DemoResult:

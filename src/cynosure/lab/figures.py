@@ -42,6 +42,12 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def with_margin(figure: Figure) -> Figure:
+    """The same figure, whose outermost texts keep away from its edges."""
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)  # inches
+    return figure
+
+
 def tidy(axes: Axes, title: str, grid: str = "y") -> None:
     """The common look: a left-aligned title, no box, a faint grid along one direction."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=12)
@@ -59,6 +65,26 @@ def small_number(value: float) -> str:
     if value >= 100:
         return f"{float(f'{value:.2g}'):,.0f}".replace(",", " ")
     return f"{value:.2g}"
+
+
+def apart(ends: Sequence[float], low: float, high: float, least: float) -> list[float]:
+    """Heights of labels, as a fraction of the axes: at the ends of their lines, but apart from each other.
+
+    Args:
+        ends: where the lines end, on a logarithmic axis.
+        low, high: the limits of the axis.
+        least: distance between two labels.
+    """
+    wanted = np.log(np.asarray(ends) / low) / np.log(high / low)
+    heights = np.zeros(len(ends))
+    order, floor, ceiling = np.argsort(wanted), -np.inf, np.inf
+    for index in order:
+        heights[index] = floor = max(float(wanted[index]), floor + least)
+    # Those that were pushed past the top come down again, and push in turn.
+    for index in order[::-1]:
+        heights[index] = min(heights[index], max(1.0, float(wanted[index])), ceiling - least)
+        ceiling = heights[index]
+    return heights.tolist()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cynosure.o3 import random_rotation
+
 
 @dataclass(frozen=True)
 class Molecules:
@@ -62,6 +64,42 @@ class Molecules:
         """Each frame under its own orthogonal matrix [S, 3, 3] (or one [3, 3] for all); forces go with it."""
         transposed = matrices.mT
         return replace(self, positions=self.positions @ transposed, forces=self.forces @ transposed)
+
+    def with_turned_copies(self, count: int, generator: torch.Generator) -> Molecules:
+        """The frames and, behind them, so many copies of all of them, each copy of each frame turned in its own way.
+
+        The first copies are the same for every `count`.
+
+        Args:
+            count: copies of each frame; 0 gives the frames as they are.
+            generator: source of the rotations, which are uniform.
+        """
+        parts = [self]
+        parts += [self.turned(random_rotation(len(self), generator=generator)) for _ in range(count)]
+        return replace(
+            self,
+            positions=torch.cat([part.positions for part in parts]),
+            energy=torch.cat([part.energy for part in parts]),
+            forces=torch.cat([part.forces for part in parts]),
+        )
+
+    def centred(self) -> Molecules:
+        """Each frame moved so that its mean position is the origin, about which frames are turned."""
+        return self.shifted(-self.positions.mean(dim=1))
+
+    def tilts(self) -> Tensor:
+        """[S] the angle in degrees by which each frame is turned against the first, as its atoms fit best.
+
+        The rotation R that brings the first frame q nearest to a frame p, both centred, is that of W. Kabsch, Acta
+        Crystallographica A32, 922 (1976): with Σ_i p_i q_iᵀ = U S Vᵀ, R = U diag(1, 1, det(U V)) Vᵀ.
+        """
+        centred = self.centred().positions
+        left, _, right = torch.linalg.svd(centred.mT @ centred[0])
+        left = torch.cat(
+            [left[..., :2], left[..., 2:] * torch.linalg.det(left @ right)[:, None, None]], dim=-1
+        )
+        trace = (left @ right).diagonal(dim1=-2, dim2=-1).sum(-1)
+        return torch.rad2deg(torch.arccos(((trace - 1) / 2).clamp(-1, 1)))
 
     def shifted(self, vectors: Tensor) -> Molecules:
         """Each frame moved by its own vector [S, 3], Å; energies and forces stay."""

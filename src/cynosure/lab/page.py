@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cynosure import __version__
+from cynosure.analysis import Table
 from cynosure.training.display import duration
 
 _STYLE = """
@@ -87,6 +88,16 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{text(cell)}</th>" for cell in header)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f"<div class='scroll'><table><tr>{head}</tr>{body}</table></div>"
+
+
+def paragraph(sentence: str, lead: bool = False) -> str:
+    """A sentence of plain text; `lead` for the one at the top of the page."""
+    return f"<p{' class=lead' if lead else ''}>{text(sentence)}</p>"
+
+
+def titled_table(content: Table) -> str:
+    """A table with its title as a heading."""
+    return f"<h2>{text(content.title)}</h2>{table(content.columns, content.rows)}"
 
 
 def text(value: str) -> str:

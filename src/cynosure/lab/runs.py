@@ -74,7 +74,9 @@ class RunLog(Generic[Result]):
         OSError: the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, setup: Mapping[str, Any], kind: Callable[..., Result], experiment: str) -> None:
+    def __init__(
+        self, path: Path, setup: Mapping[str, Any], kind: Callable[..., Result], experiment: str
+    ) -> None:
         self.path = path
         self._kind, self._experiment = kind, experiment
         # As JSON has them, so that a setup equals what is read back.

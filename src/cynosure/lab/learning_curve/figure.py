@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from cynosure.lab.figures import DPI, GRID, INK, QUIET, WARM, new_figure, small_number, tidy
+from cynosure.lab.figures import DPI, GRID, INK, QUIET, WARM, apart, new_figure, small_number, tidy
 from cynosure.lab.learning_curve.curve import Curve
 from cynosure.lab.learning_curve.report import exponent_text
 from cynosure.lab.runs import network_name
@@ -63,7 +63,8 @@ def save_learning_curve(curve: Curve, path: Path) -> Path:
     axes.grid(axis="x", color=GRID, linewidth=0.9)
     axes.set_xlabel("training frames", color=INK)
     axes.set_ylabel("force error held out (RMSE, meV/Å)", color=INK)
-    for height, (end, label, colour) in zip(_apart(ends, low, high), ends, strict=True):
+    heights = apart([end for end, _, _ in ends], low, high, _LABEL_HEIGHT)
+    for height, (end, label, colour) in zip(heights, ends, strict=True):
         axes.annotate(
             label,
             (x[-1], end),
@@ -84,13 +85,3 @@ def save_learning_curve(curve: Curve, path: Path) -> Path:
 def _blue(index: int, count: int) -> str:
     """The colour of the network with the given place among so many."""
     return _BLUES[round(index * (len(_BLUES) - 1) / max(count - 1, 1))] if count > 1 else _BLUES[2]
-
-
-def _apart(ends: list[tuple[float, str, str]], low: float, high: float) -> list[float]:
-    """Heights of the labels, as a fraction of the axes: at the ends of their lines, but apart from each other."""
-    wanted = np.log([end / low for end, _, _ in ends]) / np.log(high / low)
-    heights = np.zeros(len(ends))
-    floor = -np.inf
-    for index in np.argsort(wanted):
-        heights[index] = floor = max(float(wanted[index]), floor + _LABEL_HEIGHT)
-    return heights.tolist()
