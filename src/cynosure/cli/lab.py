@@ -124,7 +124,7 @@ def pencil(
     l_max: Annotated[str | None, typer.Option(metavar="L,L,…", help="Other networks. [default: 0,2]")] = None,
     seeds: Annotated[int | None, typer.Option(help="How many runs for each number. [default: 1]")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Fewest optimiser steps of a run. [default: 4000]")
+        int | None, typer.Option(help="Fewest optimiser steps of a run. [default: 8000]")
     ] = None,
     error: Annotated[
         str | None,

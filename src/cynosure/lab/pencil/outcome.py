@@ -156,10 +156,6 @@ class Pencil:
         """How many frames a network needs to reach an error, eV/Å; see `reached`."""
         return reached(self.frames, self.forces(network, version).tolist(), target)
 
-    def seconds_at(self, network: Network, frames: float) -> float:
-        """s of processor time for one training with so many frames, between those that were tried."""
-        return float(np.interp(np.log(frames), np.log(self.frames), self.seconds(network)))
-
     def _means(self, network: Network, value) -> NDArray[np.float64]:
         table = [
             [value(self.outcomes[Run(network.l_max, count, seed, network.copies)]) for count in self.frames]
