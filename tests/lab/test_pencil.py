@@ -28,6 +28,7 @@ from cynosure.lab.pencil import (
     Reached,
     conclusion,
     describe,
+    experiment,
     measure_pencil,
     reached,
     write_pencil,
@@ -142,14 +143,18 @@ def test_an_experiment_that_is_stopped_in_a_plain_run_goes_on_where_it_stopped(
 ):
     monkeypatch.setattr(progress, "_SHOWN_EVERY", 0.0)
 
+    sent = []
+
     def interrupt(now):
-        if now.finished == 3 and now.run.l_max is None and now.fraction > 0 and now.measured is None:
+        if not sent and now.finished == 3 and now.fraction > 0 and now.measured is None:
+            sent.append(now.run)
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
         measure_pencil(frames, tmp_path, PLAN, settings=TINY, on_progress=interrupt)
     kept = (tmp_path / "results.jsonl").read_text().splitlines()
     assert len(kept) == 1 + 3
+    assert sent == [Run(None, 8, 0)]
     trained = set()
     again = measure_pencil(
         frames, tmp_path, PLAN, settings=TINY, on_progress=lambda now: trained.add(now.run)
@@ -158,9 +163,15 @@ def test_an_experiment_that_is_stopped_in_a_plain_run_goes_on_where_it_stopped(
     assert without_times(again) == without_times(finished[0])
 
 
-def test_finished_runs_are_kept_and_networks_may_be_added(frames, finished, tmp_path):
+def test_finished_runs_are_kept_and_networks_may_be_added(frames, finished, tmp_path, monkeypatch):
     (tmp_path / "results.jsonl").write_bytes((finished[1] / "results.jsonl").read_bytes())
-    trained = []
+    trained, shown = [], []
+
+    def recorded(data, epochs, **settings):
+        shown.append((len(data), epochs, settings["batch_size"], len(settings["validation"])))
+        return train_plain_network(data, epochs, **settings)
+
+    monkeypatch.setattr(experiment, "train_plain_network", recorded)
 
     def note(now):
         if now.measured:
@@ -169,6 +180,8 @@ def test_finished_runs_are_kept_and_networks_may_be_added(frames, finished, tmp_
     more = replace(PLAN, copies=(2, 3))
     grown = measure_pencil(frames, tmp_path, more, settings=TINY, on_progress=note)
     assert trained == [Run(None, 4, 0, 3), Run(None, 8, 0, 3)]
+    # Four frames and three copies of each make a step, as four frames alone do for other networks.
+    assert shown == [(16, 20, 16, 8), (32, 10, 16, 8)]
     assert all(grown.outcomes[run] == finished[0].outcomes[run] for run in grown.outcomes if run.copies != 3)
     with pytest.raises(ValueError, match="steps was 20 and is 40"):
         measure_pencil(frames, tmp_path, replace(PLAN, steps=40), settings=TINY)

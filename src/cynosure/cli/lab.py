@@ -204,7 +204,7 @@ def look(
     ] = "1o,1o,1e",
     l_max: Annotated[int, typer.Option(help="Highest degree of the spherical harmonics, at most 4.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the weights and the rotation.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="Coarser surfaces, in half the time.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Coarser surfaces.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the pictures and report.html.")] = Path("look"),
 ) -> None:
     """Look at spherical harmonics, at features of a network on a turned molecule, and at Clebsch-Gordan coefficients.
