@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from cynosure.cli.labels import Keys, Units, number_or_path, pairs
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cynosure.lab.progress import ProgressDisplay
+
+Result = TypeVar("Result")
 
 lab = typer.Typer(
     name="lab",
@@ -74,7 +82,6 @@ def learning_curve(
     from cynosure.lab import DEMO_SETTINGS
     from cynosure.lab import learning_curve as curves
     from cynosure.training.config import merge, parse_assignment
-    from cynosure.training.interrupt import Interrupted
 
     given = {"frames": _numbers("--frames", frames), "seeds": seeds, "l_max": _numbers("--l-max", l_max)}
     given |= {"steps": steps, "epochs": epochs}
@@ -85,14 +92,13 @@ def learning_curve(
     settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
     chosen, notes = curves.read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
     console = Console(highlight=False)
-    try:
-        with curves.ProgressDisplay(curves.run_text, console) as show:
-            curve = curves.measure_learning_curve(
-                chosen, out, plan, settings=settings, notes=notes, on_progress=show
-            )
-    except Interrupted as stop:
-        print(f"Stopped; the finished runs are kept in {out}. The same command goes on.")
-        raise SystemExit(128 + stop.signal) from None
+
+    def measure(show):
+        return curves.measure_learning_curve(
+            chosen, out, plan, settings=settings, notes=notes, on_progress=show
+        )
+
+    curve = _measured(measure, curves.run_text, out, console)
     written = curves.write_curve(curve, out)
     print_report(curves.describe(curve), console)
     for sentence in (*curves.findings(curve), curves.conclusion(curve)):
@@ -163,9 +169,7 @@ def pencil(
     from cynosure.lab import DEMO_SETTINGS
     from cynosure.lab import pencil as pencils
     from cynosure.lab.curve_frames import read_curve_frames
-    from cynosure.lab.progress import ProgressDisplay
     from cynosure.training.config import merge, parse_assignment
-    from cynosure.training.interrupt import Interrupted
 
     given = {"frames": _numbers("--frames", frames), "copies": _numbers("--copies", copies)}
     given |= {"l_max": _numbers("--l-max", l_max), "seeds": seeds, "steps": steps}
@@ -177,14 +181,11 @@ def pencil(
     settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
     chosen, notes = read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
     console = Console(highlight=False)
-    try:
-        with ProgressDisplay(pencils.run_text, console) as show:
-            found = pencils.measure_pencil(
-                chosen, out, plan, settings=settings, notes=notes, on_progress=show
-            )
-    except Interrupted as stop:
-        print(f"Stopped; the finished runs are kept in {out}. The same command goes on.")
-        raise SystemExit(128 + stop.signal) from None
+
+    def measure(show):
+        return pencils.measure_pencil(chosen, out, plan, settings=settings, notes=notes, on_progress=show)
+
+    found = _measured(measure, pencils.run_text, out, console)
     written = pencils.write_pencil(found, out)
     print_report(pencils.describe(found), console)
     for sentence in pencils.conclusion(found):
@@ -232,6 +233,21 @@ def look(
     for sentence in looking.sentences(seen):
         print(f"\n{sentence}")
     print(f"\nWritten: {', '.join(map(str, written.values()))}")
+
+
+def _measured(
+    measure: Callable[[ProgressDisplay], Result], run_text: Callable[[Any], str], out: Path, console: Console
+) -> Result:
+    """Measure with a progress bar over all runs; who stops it is told that the same command goes on."""
+    from cynosure.lab.progress import ProgressDisplay
+    from cynosure.training.interrupt import Interrupted
+
+    try:
+        with ProgressDisplay(run_text, console) as show:
+            return measure(show)
+    except Interrupted as stop:
+        print(f"Stopped; the finished runs are kept in {out}. The same command goes on.")
+        raise SystemExit(128 + stop.signal) from None
 
 
 def _milli(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -6,7 +6,7 @@ from cynosure.lab.learning_curve.experiment import FULL, QUICK, Plan, measure_le
 from cynosure.lab.learning_curve.power_law import Estimate, PowerLaw, fit
 from cynosure.lab.learning_curve.report import conclusion, describe, findings, run_text
 from cynosure.lab.learning_curve.written import write_curve
-from cynosure.lab.progress import Progress, ProgressDisplay
+from cynosure.lab.progress import Progress
 from cynosure.lab.runs import Run
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Plan",
     "PowerLaw",
     "Progress",
-    "ProgressDisplay",
     "Run",
     "conclusion",
     "describe",

@@ -143,7 +143,7 @@ def _turning(pencil: Pencil, plain: Network) -> str:
         f"frames turned, where answering that there are no forces is off by {_milli(pencil.silence)}."
     )
     if upright > _LEARNT * pencil.silence:
-        return f"{start} It has hardly learnt anything yet; it takes more frames or steps to see what turning does to it."
+        return f"{start} It has hardly learnt anything yet: it takes more frames or steps to see what turning does."
     if turned <= 1.1 * upright:
         return f"{start} Turning made it hardly worse here."
     return f"{start} It did not know that a turned molecule is the same molecule."
