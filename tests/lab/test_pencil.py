@@ -280,7 +280,7 @@ def test_the_conclusion_is_what_came_out():
     broken = dict(known.outcomes)
     run = Run(2, 40, 0)
     broken[run] = replace(broken[run], forces={**broken[run].forces, "turned": 0.06})
-    assert "l_max 2 (equivariant): 50 to 60 meV/Å, so it lacks a symmetry." in conclusion(
+    assert "l_max 2 (equivariant): 50.0 to 60.0 meV/Å, so it lacks a symmetry." in conclusion(
         replace(known, outcomes=broken)
     )
 

@@ -108,7 +108,7 @@ def data_table(pencil: Pencil) -> Table:
     plain = pencil.networks[0]
     return Table(
         "Data and time to equal error: training frames that bring the force error on turned frames down to …",
-        ("… meV/Å", *map(_milli, pencil.targets), "time of a training"),
+        ("… meV/Å", *(f"{1e3 * target:.4g}" for target in pencil.targets), "time of a training"),
         (
             *(row(network, TURNED, network.short) for network in pencil.networks),
             row(plain, UPRIGHT, f"{plain.short}, asked upright"),
@@ -217,7 +217,7 @@ def warnings(pencil: Pencil) -> tuple[str, ...]:
 def _milli(value: float) -> str:
     """eV as meV, three digits, and none behind the point from a hundred on."""
     value = 1e3 * value
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def _seconds(value: float) -> str:
