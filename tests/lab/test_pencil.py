@@ -273,6 +273,15 @@ def test_the_conclusion_is_what_came_out():
     )
     assert "plain network, 5 turned copies has 800 meV/Å where atoms of one element change places" in words[4]
     assert "What to do next" in words[-1]
+    assert "more steps" not in words[1]
+    hurried = synthetic(EXAMPLE)
+    unfinished = {
+        run: replace(one, training=0.9 * one.training / 0.1) for run, one in hurried.outcomes.items()
+    }
+    assert (
+        "(On the copies themselves it has 360: more steps, --steps, would help it.)"
+        in conclusion(replace(hurried, outcomes=unfinished))[1]
+    )
     ignorant = synthetic({**EXAMPLE, Network(None): (10.0, 10.0)})
     assert "has hardly learnt anything yet" in conclusion(ignorant)[0]
     assert any("Hardly better than answering zero" in warning for warning in describe(ignorant).warnings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -156,7 +156,7 @@ class Pencil:
         """How many frames a network needs to reach an error, eV/Å; see `reached`."""
         return reached(self.frames, self.forces(network, version).tolist(), target)
 
-    def _means(self, network: Network, value) -> NDArray[np.float64]:
+    def _means(self, network: Network, value: Callable[[Outcome], float]) -> NDArray[np.float64]:
         table = [
             [value(self.outcomes[Run(network.l_max, count, seed, network.copies)]) for count in self.frames]
             for seed in range(self.seeds)

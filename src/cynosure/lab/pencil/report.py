@@ -7,6 +7,8 @@ from cynosure.lab.pencil.outcome import TURNED, UPRIGHT, Network, Outcome, Penci
 
 # Where the error on what it was trained on is more than this part of the held-out one, more steps may help.
 _LIMITED = 1 / 3
+# Above this part of it, they certainly do.
+_UNFINISHED = 2 / 3
 # Below this part of the error of answering zero a network has learnt something.
 _LEARNT = 0.9
 # Errors of one network that differ by less than this part of them are the same: it computes in float32.
@@ -158,6 +160,11 @@ def _copies(pencil: Pencil, shown: list[Network], best: Network) -> str:
         f"{_milli(pencil.forces(best, TURNED)[-1])} with the same {pencil.frames[-1]} frames and no copies, in "
         f"{_seconds(pencil.seconds(best)[-1])}."
     )
+    own = pencil.training(network)[-1]
+    if own > _UNFINISHED * turned:
+        start = (
+            f"{start} (On the copies themselves it has {_milli(own)}: more steps, --steps, would help it.)"
+        )
     found = pencil.reached(best, turned)
     if found.frames is None:
         return start
