@@ -54,7 +54,7 @@ def test_agrees_with_the_reference_to_third_order(dtype, lmax, normalize, deriva
 
 @needs_core
 def test_cotangents_that_depend_on_the_vectors():
-    """A Hessian and its derivatives, as of an energy: what multiplies the harmonics is a function of the vectors too."""
+    """A Hessian and its derivatives, as of an energy: cotangents are functions of the vectors too."""
 
     def derivatives(function):
         vectors = draw(4, 3, seed=0).requires_grad_()

@@ -306,7 +306,7 @@ class Potential(nn.Module, ABC):
     def _both_ways_in_time(
         self, graph: AtomGraph, species: Tensor, vectors: Tensor, targets: Collection[str]
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """`energies_and_targets`; where an input changes sign with the direction of time, its part that does as it should.
+        """The network's say; where an input changes sign with the direction of time, the part that does as it should.
 
         f(t) = ½ (g(t) ± g(−t)) is even or odd in the inputs t that are odd, whatever the network g: a product of three
         spins, say, which is a scalar of O(3), cannot enter an energy.
