@@ -8,7 +8,16 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from cynosure.analysis import CHECKS, Deviation, check, finite_differences, precision, symmetries, verdict
+from cynosure.analysis import (
+    CHECKS,
+    Deviation,
+    check,
+    finite_differences,
+    precision,
+    symmetries,
+    told,
+    verdict,
+)
 from cynosure.potentials import Evaluator, build
 
 NETWORK = {"l_max": 2, "channels": 4, "radial_hidden": (8, 4), "cutoff": 4.0}
@@ -255,3 +264,59 @@ def test_impossible_structures_are_refused(pairs):
         check(pairs(), Atoms())
     with pytest.raises(ValueError, match="Fe"):
         check(pairs(), Atoms("Fe"))
+
+
+TOLD = {
+    "channels": 4,
+    "layers": 1,
+    "l_max": 2,
+    "parity": True,
+    "radial_hidden": [8, 4],
+    "inputs": {
+        "spins": {"tensor": "i", "axial": True, "per": "atom", "odd": True},
+        "field": {"irreps": "1o"},
+        "gradient": {"tensor": "ij=ji"},
+        "charge": {"irreps": "0e", "default": 0.0},
+    },
+    "targets": {"dipole": {"tensor": "i"}, "moments": {"irreps": "1e", "per": "atom", "odd": True}},
+    "derivatives": {
+        "torque": {"formula": "-energy/turn(spins)"},
+        "born": {"formula": "-energy/field/positions"},
+        "internal": {"formula": "energy/gradient/strain"},
+        "response": {"formula": "energy/field/charge"},
+    },
+}
+
+
+def told_molecule() -> Atoms:
+    atoms = Atoms("HCOH", [[0.1, -0.2, 1.0], [0.0, 0.1, 0.0], [1.2, 0.3, -0.4], [-0.6, 0.8, -0.5]])
+    rng = np.random.default_rng(0)
+    atoms.arrays["spins"] = rng.normal(size=(4, 3))
+    atoms.info["field"] = rng.normal(size=3)
+    atoms.info["gradient"] = (lambda m: m + m.T)(rng.normal(size=(3, 3)))
+    return atoms
+
+
+def test_inputs_turn_along_and_declared_outputs_as_they_say():
+    model = build(TOLD, ["H", "C", "O"], dtype=torch.float64)
+    found = {one.name: one for one in check(model, told_molecule())}
+    wanted = {f"turned: {name}" for name in model.config.outputs}
+    assert wanted | {"time reversed: energy", "time reversed: moments"} <= found.keys()
+    assert all(one.ok for one in found.values()), "\n".join(str(one) for one in found.values() if not one.ok)
+
+
+def test_a_target_that_does_not_turn_is_found():
+    """A vector with a fixed part in it points somewhere in space, whatever the molecule does."""
+    model = build(TOLD, ["H", "C", "O"], dtype=torch.float64)
+    honest = model.heads["dipole"].forward
+    model.heads["dipole"].forward = lambda features, species: honest(features, species) + 1e-4
+    found = {one.name: one for one in told.tensors(model, told_molecule())}
+    assert not found["turned: dipole"].ok
+    assert found["turned: moments"].ok
+
+
+def test_a_model_without_an_energy_is_checked_for_what_it_has():
+    settings = {**TOLD, "energy": False, "derivatives": {}}
+    model = build(settings, ["H", "C", "O"])
+    found = [one.name for one in check(model, told_molecule())]
+    assert found == ["turned: dipole", "turned: moments", "time reversed: dipole", "time reversed: moments"]

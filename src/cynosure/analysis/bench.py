@@ -19,7 +19,6 @@ from ase.md.verlet import VelocityVerlet
 from cynosure.analysis.memory import Memory, estimate_memory, free_memory, memory_rows
 from cynosure.analysis.report import Report, Table
 from cynosure.deploy import Calculator
-from cynosure.graph import from_atoms
 from cynosure.potentials import Potential
 
 # A round is long enough to average over what the system does beside it; the median of some is robust against the rest.
@@ -267,7 +266,7 @@ def bench(
     calculator = Calculator(model, device, dtype)
     evaluator = calculator.evaluator
     simulation = _Simulation(atoms, calculator, dt_fs)
-    graph = from_atoms(atoms, calculator.model.cutoff).to(calculator.model.device)
+    graph = calculator.model.graph_of(atoms).to(calculator.model.device)
 
     def evaluate() -> None:
         # Reading the number waits for a device that computes in its own time.

@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 from ase import Atoms
 
-from cynosure.analysis import finite_differences, symmetries
+from cynosure.analysis import finite_differences, symmetries, told
 from cynosure.analysis.deviation import Deviation, evaluate
 from cynosure.potentials import Evaluator, Potential
 
@@ -25,6 +25,11 @@ CHECKS: tuple[Callable[[Potential, Atoms], list[Deviation]], ...] = (
     finite_differences.forces,
     finite_differences.stress,
     finite_differences.smoothness,
+)
+# Of declared inputs, targets and derivatives; all there is to check of a model without an energy.
+DECLARED_CHECKS: tuple[Callable[[Potential, Atoms], list[Deviation]], ...] = (
+    told.tensors,
+    told.time_reversal,
 )
 
 
@@ -53,9 +58,11 @@ def check(
         raise ValueError("this structure has no atoms; give at least one")
     exact = model if model.dtype == torch.float64 else deepcopy(model).to(torch.float64)
     found: list[Deviation] = []
-    for measure in CHECKS:
+    for measure in (*(CHECKS if model.config.energy else ()), *DECLARED_CHECKS):
         found += _tell(measure(exact, atoms), on_deviation)
     engine = Evaluator(model)
+    if not model.config.energy:
+        return found
     if model.dtype != torch.float64 or engine.engine == "core":
         found += _tell(precision(engine, exact, atoms), on_deviation)
     return found

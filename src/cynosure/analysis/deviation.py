@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from cynosure.graph import from_atoms
 from cynosure.potentials import Evaluator, Potential
 
 # In float32 a symmetry is broken by rounding: so many times more than the float64 tolerance is let pass.
@@ -73,7 +72,7 @@ def evaluate(model: Potential, atoms: Atoms, engine: Evaluator | None = None) ->
     """
     outputs = ("energy", "energies", "forces", "stress")
     call = model if engine is None else engine.evaluate
-    result = call(from_atoms(atoms, model.cutoff).to(model.device), outputs)
+    result = call(model.graph_of(atoms).to(model.device), outputs)
     arrays = {name: result[name].detach().to("cpu", torch.float64).numpy() for name in outputs}
     stress = arrays["stress"][0] if has_volume(atoms) else None
     return Evaluation(float(arrays["energy"][0]), arrays["energies"], arrays["forces"], stress)
@@ -81,7 +80,7 @@ def evaluate(model: Potential, atoms: Atoms, engine: Evaluator | None = None) ->
 
 def atomic_energies(model: Potential, atoms: Atoms) -> np.ndarray:
     """[N] float64, eV: the energy of each atom, without any derivative."""
-    result = model(from_atoms(atoms, model.cutoff).to(model.device), outputs=("energies",))
+    result = model(model.graph_of(atoms).to(model.device), outputs=("energies",))
     return result["energies"].detach().to("cpu", torch.float64).numpy()
 
 

@@ -11,7 +11,8 @@ import torch
 from ase import Atoms
 
 from cynosure.analysis.deviation import Deviation, Evaluation, compare, evaluate, has_volume, worst
-from cynosure.graph import batch, from_atoms
+from cynosure.analysis.told import turn, untold
+from cynosure.graph import batch
 from cynosure.o3 import random_rotation
 from cynosure.potentials import Potential
 
@@ -69,10 +70,10 @@ def batch_equals_single(model: Potential, atoms: Atoms, seed: int = 0) -> list[D
     """Evaluate structures together and one by one: each gets the same, whatever its company."""
     distorted = atoms.copy()
     distorted.rattle(0.05, rng=np.random.RandomState(seed))
-    lone = Atoms(numbers=atoms.numbers[:1], positions=[[0.0, 0.0, 0.0]])
+    lone = untold(model, Atoms(numbers=atoms.numbers[:1], positions=[[0.0, 0.0, 0.0]]))
     company = [distorted, atoms, lone, atoms]
     together = model(
-        batch([from_atoms(member, model.cutoff) for member in company]).to(model.device),
+        batch([model.graph_of(member) for member in company]).to(model.device),
         outputs=("energy", "energies", "forces", "stress"),
     )
     values = {name: value.detach().to("cpu", torch.float64).numpy() for name, value in together.items()}
@@ -124,7 +125,7 @@ def lone_atom(model: Potential, atoms: Atoms) -> list[Deviation]:
     e0s = dict(zip(model.species, model.calibration.e0s, strict=True))
     forces, energies = 0.0, 0.0
     for number in sorted(set(atoms.numbers.tolist())):
-        result = evaluate(model, Atoms(numbers=[number], positions=[[0.3, -0.2, 0.1]]))
+        result = evaluate(model, untold(model, Atoms(numbers=[number], positions=[[0.3, -0.2, 0.1]])))
         known = result.energy if kind == "fitted" else e0s[number]
         error = abs(result.energy - known) / max(abs(known), 1.0)
         # A NaN must not get lost in a maximum: it counts as infinitely wrong.
@@ -146,9 +147,7 @@ def _rotations(seed: int) -> list[np.ndarray]:
 def _transformed(name: str, model: Potential, atoms: Atoms, matrix: np.ndarray, **how) -> list[Deviation]:
     """Compare the turned results with the results of the turned structure."""
     before = evaluate(model, atoms)
-    turned = atoms.copy()
-    turned.set_cell(atoms.cell.array @ matrix.T)
-    turned.positions = atoms.positions @ matrix.T
+    turned = turn(model, atoms, matrix)
     stress = None if before.stress is None else matrix @ before.stress @ matrix.T
     expected = Evaluation(before.energy, before.energies, before.forces @ matrix.T, stress)
     return compare(name, model, atoms, expected, evaluate(model, turned), **how)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ase import Atoms
 from ase.data import chemical_symbols
 from torch import Tensor, nn
 
-from cynosure.graph import AtomGraph
+from cynosure.graph import AtomGraph, from_atoms
 from cynosure.kernels import NotLowered, Program, Value
 from cynosure.nn import polynomial_envelope
 from cynosure.potentials import derivatives
@@ -133,6 +134,19 @@ class Potential(nn.Module, ABC):
     def cutoff(self) -> float:
         """Å."""
         return self.config.cutoff
+
+    def graph_of(self, atoms: Atoms) -> AtomGraph:
+        """The graph of a structure for this model, with the inputs that its columns hold, on the CPU.
+
+        Raises:
+            ValueError: whatever `neighbour_list` refuses; an input that is missing or does not fit.
+        """
+        places = {"info": atoms.info, "arrays": atoms.arrays}
+        inputs = {}
+        for one in self.config.columns:
+            if one.role == "input" and (rows := one.rows(places, len(atoms))) is not None:
+                inputs[one.name] = rows
+        return from_atoms(atoms, self.cutoff, inputs=inputs, quantities=self.config.told)
 
     @property
     def promises_reflection(self) -> bool:

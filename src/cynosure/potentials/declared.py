@@ -98,6 +98,10 @@ class TensorConfig(Config):
             return self.cartesian.to_cartesian(components)
         return components.reshape(len(features), *self.shape)
 
+    def transform(self, values: Tensor, matrix: Tensor) -> Tensor:
+        """[rows, *shape] under a rotation or rotoinversion [3, 3]."""
+        return self.from_features(layout.transform(self.kind, self.to_features(values), matrix))
+
 
 class InputConfig(TensorConfig):
     """What a model is told besides elements and positions.
