@@ -250,3 +250,19 @@ def test_bad_files_are_refused_in_plain_words(saved, tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match="folder without a model"):
         info(tmp_path / "folder")
+
+
+def test_declared_tensors_are_listed(tmp_path):
+    settings = {
+        "channels": 2,
+        "layers": 1,
+        "radial_hidden": [4],
+        "inputs": {"spins": {"tensor": "i", "axial": True, "per": "atom", "odd": True, "key": "magmoms"}},
+        "targets": {"alpha": {"tensor": "ij=ji", "unit": "Å³"}},
+        "derivatives": {"torque": {"formula": "-energy/turn(spins)", "unit": "eV"}},
+    }
+    build(settings, ["Fe"]).save(tmp_path / "model.safetensors")
+    found = cells(info(str(tmp_path / "model.safetensors")))
+    assert "i (1x1e) per atom, odd in time, column 'magmoms'" in found
+    assert "ij=ji (1x0e+1x2e) per structure, Å³, column 'alpha'" in found
+    assert "-energy/turn(spins), eV, column 'torque'" in found

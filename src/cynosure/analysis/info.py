@@ -14,6 +14,7 @@ from cynosure.analysis.memory import DEFAULT_DENSITY, estimate_memory_at_density
 from cynosure.analysis.report import Report, Table
 from cynosure.data import read_frames
 from cynosure.potentials import Evaluator, Potential, flatten, load, read_header
+from cynosure.potentials.declared import TensorConfig
 
 # Longer texts of the provenance (a resolved configuration, say) are cut for the screen.
 _LONGEST = 90
@@ -105,6 +106,7 @@ def describe_model(path: str | Path, atoms: int | None = None, density: float | 
         Table("Model", ("", ""), tuple(overview.items())),
         Table("Architecture", ("setting", "value"), _rows(model.config.model_dump(mode="json"))),
         _elements(model),
+        *_declared(model),
     ]
     provenance = _rows(header["provenance"])
     if provenance:
@@ -131,6 +133,26 @@ def _members(model: Potential) -> dict[str, str]:
         return {}
     uncertainty = f"spread × {factors.energy:.3g} for energies, × {factors.forces:.3g} for forces"
     return {"members": str(model.config.members), "uncertainty": uncertainty}
+
+
+def _declared(model: Potential) -> list[Table]:
+    """What the model is told, and what it tells besides the energy and what follows from it; none of a plain one."""
+    config, rows = model.config, []
+    for name, one in config.inputs.items():
+        rows.append((name, "input", f"{_kind(one)}, column '{one.key or name}'"))
+    for name, one in config.targets.items():
+        rows.append((name, "target", f"{_kind(one)}, column '{one.key or name}'"))
+    for name, one in config.derivatives.items():
+        unit = f", {one.unit}" if one.unit else ""
+        rows.append((name, "derivative", f"{one.formula}{unit}, column '{one.key or name}'"))
+    return [Table("Declared tensors", ("", "", ""), tuple(rows))] if rows else []
+
+
+def _kind(one: TensorConfig) -> str:
+    what = f"{one.tensor} ({one.kind})" if one.tensor is not None else str(one.kind)
+    odd = ", odd in time" if one.odd else ""
+    unit = f", {one.unit}" if one.unit else ""
+    return f"{what} per {one.per}{odd}{unit}"
 
 
 def _promises(model: Potential) -> list[str]:
