@@ -35,6 +35,6 @@ PYTHON
 # (--capture=sys: a report goes to the process's own standard error, which pytest would otherwise keep and lose.)
 # (The tests of each instruction set run themselves once more; one round under the sanitizers is enough for those of
 # whole networks.)
-python -m pytest -p no:cacheprovider --capture=sys -q tests/kernels "$@"
-python -m pytest -p no:cacheprovider --capture=sys -q tests/potentials/test_evaluator.py \
+python -m pytest -n0 -p no:cacheprovider --capture=sys -q tests/kernels "$@"
+python -m pytest -n0 -p no:cacheprovider --capture=sys -q tests/potentials/test_evaluator.py \
   tests/potentials/test_trainable.py -k "not instruction_set" "$@"

@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import torch
+
+# Tests run side by side (`-n` in pyproject.toml), each on one thread; those that are about threads set their own number.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch  # noqa: E402 (reads the number of threads)
 
 
 def _rerun(isa: str, file: str, chosen: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, file],
+        [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", chosen, file],
         capture_output=True,
         text=True,
         env={**os.environ, "CYNOSURE_ISA": isa},

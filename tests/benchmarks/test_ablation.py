@@ -68,7 +68,7 @@ def test_a_run_is_kept_and_not_repeated(ablation, tmp_path):
         atoms.rattle(0.05, rng=rng)
         atoms.calc = SinglePointCalculator(atoms, energy=rng.normal(), forces=rng.normal(size=(3, 3)))
         ase.io.write(frames, atoms, append=True)
-    command = [sys.executable, "-m", "benchmarks.ablation", str(frames), "--minutes", "0.5", "--seeds", "1"]
+    command = [sys.executable, "-m", "benchmarks.ablation", str(frames), "--minutes", "0.3", "--seeds", "1"]
     command += ["--only", "default", "--out", str(tmp_path / "out")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     printed = []

@@ -267,7 +267,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_every_instruction_set_agrees_with_the_reference(isa):
     code = f"""
 import sys, pytest
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "third_order and tails", {str(Path(__file__))!r}]))
+sys.exit(pytest.main(["-q", "-n0", "-p", "no:cacheprovider", "-k", "third_order and tails", {str(Path(__file__))!r}]))
 """
     result = run(code, CYNOSURE_ISA=isa)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -72,7 +72,7 @@ def test_derivatives_by_an_input_are_learned(tmp_path):
             "polarizability": {"formula": "-energy/field/field", "key": "alpha"},
         },
     }
-    result = train(settings(tmp_path, in_a_field(24), model, epochs=50), out=tmp_path / "run")
+    result = train(settings(tmp_path, in_a_field(20), model, epochs=30), out=tmp_path / "run")
     errors = next(iter(result.metrics.values()))
     assert errors.errors["dipole"].rmse < 0.1 * 0.3
     assert errors.errors["polarizability"].rmse < 0.3 * ALPHA
