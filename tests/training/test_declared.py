@@ -126,6 +126,20 @@ def test_targets_alone_need_no_energy(tmp_path):
         atoms.calc.model(None, ["energy"])
 
 
+def test_the_energy_may_be_off_although_the_frames_have_one(tmp_path):
+    targets = {
+        "dipole": {"tensor": "i", "key": "mu"},
+        "force": {"tensor": "i", "per": "atom", "key": "forces"},
+    }
+    model = {"energy": False, "targets": targets, "inputs": FIELD}
+    result = train(settings(tmp_path, in_a_field(8), model, epochs=2), out=tmp_path / "run")
+    assert set(next(iter(result.metrics.values())).errors) == {"dipole", "force"}
+    assert set(json.loads((tmp_path / "run" / "config.json").read_text())["loss"]["targets"]) == {
+        "dipole",
+        "force",
+    }
+
+
 def test_a_hessian_is_trained_on(tmp_path):
     frames = in_a_field(6)
     for atoms in frames:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cynosure.data import Frames
 from cynosure.graph import batch, from_atoms
+from cynosure.potentials import PotentialConfig, TargetConfig
 from cynosure.training.config import LossConfig
 from cynosure.training.loss import DEFAULT_WEIGHTS, Loss, resolve_weights
 from cynosure.training.targets import Target, targets_of
@@ -139,6 +140,19 @@ def test_a_loss_without_its_label_is_an_error(make_molecules):
         resolve_weights(LossConfig(stress=1.0), frames)
     with pytest.raises(ValueError, match="nothing to learn from"):
         resolve_weights(LossConfig(energy=0, forces=0), frames)
+
+
+def test_a_model_without_an_energy_learns_no_labels_of_it(make_molecules):
+    frames = make_molecules(2)
+    for atoms in frames:
+        atoms.info["mu"] = [0.0, 0.0, 1.0]
+    frames = Frames.from_atoms(
+        frames, declared=PotentialConfig(model="nequip", targets={"mu": TargetConfig(tensor="i")}).columns
+    )
+    resolved = resolve_weights(LossConfig(), frames, energy=False)
+    assert (resolved.energy, resolved.forces, resolved.stress, resolved.targets) == (0, 0, 0, {"mu": 1})
+    with pytest.raises(ValueError, match=r"loss\.forces is 1\.0, but the model has no energy"):
+        resolve_weights(LossConfig(forces=1.0), frames, energy=False)
 
 
 def test_a_stress_label_needs_a_volume(make_molecules):

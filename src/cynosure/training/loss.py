@@ -115,17 +115,26 @@ def positive_weights(config: LossConfig) -> dict[str, float]:
     return {name: weight for name, weight in weights.items() if weight > 0}
 
 
-def resolve_weights(config: LossConfig, frames: Frames) -> LossConfig:
+def resolve_weights(config: LossConfig, frames: Frames, *, energy: bool = True) -> LossConfig:
     """Weights as numbers: `auto` is the default where the frames have the label, else zero.
 
     Args:
         config: weights as numbers or `auto`.
         frames: the training data, and the declared targets that were looked for in them.
+        energy: whether the model has an energy. One without learns no labels of it, nor of its derivatives.
 
     Raises:
-        ValueError: a weight was asked for and the data have no such label, or nothing is left to learn from.
+        ValueError: a weight was asked for and the data, or the model, have no such label, or nothing is left to learn
+            from.
     """
     counts = frames.label_counts()
+    if not energy:
+        if asked := [name for name in LABELS if getattr(config, name) not in ("auto", 0)]:
+            raise ValueError(
+                f"loss.{asked[0]} is {getattr(config, asked[0])}, but the model has no energy (model.energy is false), "
+                f"and so no {asked[0]} to learn; leave this weight out, or let the model have an energy"
+            )
+        counts = {**counts, **dict.fromkeys(LABELS, 0)}
     require_labels(frames, [name for name in LABELS if getattr(config, name) not in ("auto", 0)])
     weights: dict[str, float] = {}
     for name in LABELS:

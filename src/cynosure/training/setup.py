@@ -152,7 +152,7 @@ def read_data(
         )
         config = config.model_copy(update={"model": {**config.model, "energy": False}})
         resolve(config.model)  # (derivatives need an energy)
-    loss = resolve_weights(config.loss, train)
+    loss = resolve_weights(config.loss, train, energy=bool(config.model.get("energy", True)))
     labels = list(positive_weights(loss))
     notes = _notes(loss, train)
     train, notes_train = _useful(train, labels, "training")
