@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.io
-
-from cynosure.data import Frames, GraphDataset, epoch_batches
+from cynosure.data import GraphDataset, epoch_batches
 from cynosure.lab.curve_frames import CurveFrames
 from cynosure.lab.progress import Watch
 from cynosure.lab.runs import Run
-from cynosure.potentials import Potential, flatten, load
-from cynosure.training import TrainConfig, from_settings, train
+from cynosure.lab.trained import require_settable, train_in
+from cynosure.potentials import Potential, flatten
+from cynosure.training import TrainConfig, from_settings
 from cynosure.training.config import merge
-from cynosure.training.interrupt import Interrupted
 from cynosure.training.setup import resolve_model, resolve_sizes
 
 # What the experiment itself decides.
@@ -72,12 +69,7 @@ class Potentials:
         Raises:
             ValueError: bad settings, or some that the experiment decides itself.
         """
-        for key, value in flatten(settings).items():
-            # Neither the setting itself, nor a part of it, nor a whole section in place of its parts.
-            if value != {} and any(
-                f"{key}.".startswith(f"{own}.") or own.startswith(f"{key}.") for own in _OWN
-            ):
-                raise ValueError(f"'{key}' cannot be set: the {experiment} decides it itself")
+        require_settable(settings, _OWN, experiment)
         chosen = merge(
             settings, [("data.train", "train.xyz"), ("data.val", "validation.xyz"), ("patience", None)]
         )
@@ -107,38 +99,22 @@ class Potentials:
             ValueError: training that diverges, or data that it refuses.
             Interrupted: stopped by a signal; a checkpoint is kept.
         """
-        folder = parent / f"l{run.l_max}-{run.frames}-seed{run.seed}"
-        goes_on = (folder / "training" / "checkpoint.safetensors").exists()
-        if not goes_on:
-            shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
         training = self.frames.pool.subset(self.frames.chosen(run.frames, run.seed))
-        config = self._config(run, _write(training, folder / "train.xyz"))
-        _write(self.frames.validation, folder / "validation.xyz")
-        try:
-            result = train(config, out=folder / "training", resume=goes_on, display=watch)
-        except ValueError as error:
-            raise ValueError(f"{run}: {error}") from error
-        if result.signal is not None:
-            raise Interrupted(result.signal)
-        assert result.model is not None
-        model = load(result.model)
-        shutil.rmtree(folder)
-        return model, result.steps
+        return train_in(
+            parent / f"l{run.l_max}-{run.frames}-seed{run.seed}",
+            self._config(run),
+            [frame.to_atoms() for frame in training],
+            [frame.to_atoms() for frame in self.frames.validation],
+            watch,
+            run,
+        )
 
-    def _config(self, run: Run, path: Path) -> TrainConfig:
+    def _config(self, run: Run) -> TrainConfig:
         epochs = self.epochs_of(self.batches(run))
-        data = {"train": str(path), "val": str(path.with_name("validation.xyz"))}
         own = {
-            "data": self.config.data.model_copy(update=data),
             "model": {**self.config.model, "l_max": run.l_max},
             "seed": run.seed,
             "epochs": epochs,
             "val_every": max(1, epochs // _VALIDATIONS),
         }
         return self.config.model_copy(update=own)
-
-
-def _write(frames: Frames, path: Path) -> Path:
-    ase.io.write(path, [frame.to_atoms() for frame in frames], format="extxyz")
-    return path

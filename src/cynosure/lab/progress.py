@@ -66,12 +66,17 @@ class Watch(Display):
         self._steps = {run: steps(run) for run in runs}
         self._tell, self._check = tell, check
         self._run = runs[0]
+        self._part = (0.0, 1.0)
         self._began = self._told = time.monotonic()
 
     def begin(self, run: Run) -> None:
         """A run begins."""
-        self._run, self._began = run, time.monotonic()
+        self._run, self._began, self._part = run, time.monotonic(), (0.0, 1.0)
         self._report(0.0)
+
+    def part(self, begin: float, end: float) -> None:
+        """What follows is a part of the run, between these; progress from 0 to 1 is that of the part."""
+        self._part = begin, end
 
     def step(self, *, step: int, epoch: int, progress: float, loss: float, rate: float, left: float) -> None:
         self._note(progress)  # training looks itself whether to stop, and saves before it does
@@ -89,7 +94,8 @@ class Watch(Display):
         now = time.monotonic()
         if now - self._told >= _SHOWN_EVERY:
             self._told = now
-            self._report(progress)
+            begin, end = self._part
+            self._report(begin + (end - begin) * progress)
 
     def finished(self, run: Run) -> None:
         """A run is finished, and among the measured ones."""
@@ -114,12 +120,12 @@ class Watch(Display):
 
     def _pace(self, done: Sequence[Done], current: float) -> Callable[[Run], float]:
         """s per step of a run; `current` is that of the run in progress."""
-        paces: dict[tuple[int | None, int], list[float]] = {}
+        paces: dict[str, list[float]] = {}
         for one in done:
-            paces.setdefault((one.run.l_max, one.run.copies), []).append(one.seconds / one.steps)
+            paces.setdefault(one.run.name, []).append(one.seconds / one.steps)
         means = {network: float(np.mean(values)) for network, values in paces.items()}
         default = float(np.mean(list(means.values()))) if means else current
-        return lambda run: means.get((run.l_max, run.copies), default)
+        return lambda run: means.get(run.name, default)
 
 
 class ProgressDisplay:

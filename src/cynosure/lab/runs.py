@@ -28,15 +28,22 @@ class Run:
         frames: how many it is trained on.
         seed: of the choice of frames, the initial weights and the order of frames.
         copies: of each frame, turned at random, that the plain network sees besides.
+        network: what the network is, where l_max and copies do not say it.
     """
 
     l_max: int | None
     frames: int
     seed: int
     copies: int = 0
+    network: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its network is called."""
+        return self.network or network_name(self.l_max, self.copies)
 
     def __str__(self) -> str:
-        return f"{network_name(self.l_max, self.copies)}, {self.frames} frames, seed {self.seed}"
+        return f"{self.name}, {self.frames} frames, seed {self.seed}"
 
 
 class Done(Protocol):
@@ -112,9 +119,9 @@ class RunLog(Generic[Result]):
                 if number == 1 and kind == "setup":
                     self._require_same(values)
                 elif number > 1 and kind == "run":
-                    # Files of earlier versions have no copies.
-                    copies = values.pop("copies", 0)
-                    run = Run(values.pop("l_max"), values.pop("frames"), values.pop("seed"), copies)
+                    # Files of earlier versions have no copies and no network.
+                    more = values.pop("copies", 0), values.pop("network", "")
+                    run = Run(values.pop("l_max"), values.pop("frames"), values.pop("seed"), *more)
                     self.measured[run] = self._kind(run=run, **values)
                 else:
                     raise TypeError
