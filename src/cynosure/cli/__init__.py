@@ -35,7 +35,7 @@ VERBS: dict[str, str] = {
     "check": "Check a model's symmetries and derivatives on a structure.",
     "bench": "Measure how fast a model runs on this machine, and the memory it needs.",
     "info": "Show what a data set or a model file holds.",
-    "lab": "Experiments on what symmetry is worth: pencil, look, learning-curve.",
+    "lab": "Experiments on what symmetry is worth: pencil, forces, mirror, look, learning-curve.",
 }
 
 # A process older than this when the command line is entered was not started for this command (a test runner,

@@ -193,6 +193,132 @@ def pencil(
     print(f"\nWritten: {', '.join(map(str, written.values()))}")
 
 
+@lab.command("forces")
+def forces(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="File with labelled frames of one molecule. [default: those of the demonstration]",
+            show_default=False,
+        ),
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Number of training frames. [default: all]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Fewest optimiser steps of a network. [default: 5000]")
+    ] = None,
+    picoseconds: Annotated[float | None, typer.Option(help="Length of the dynamics. [default: 3]")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the starting velocities, K. [default: 500]")
+    ] = None,
+    trajectories: Annotated[int | None, typer.Option(help="How many of each way. [default: 8]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of frames and initial weights. [default: 0]")] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(help="Frames to measure with: a file, or a fraction of DATA. [default: 0.2]"),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The whole way in less than a minute, hardly trained.")
+    ] = False,
+    key: Keys = None,
+    unit: Units = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting of `cynosure train`.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything; an experiment in it is gone on with.")
+    ] = Path("forces"),
+) -> None:
+    """Forces from an energy, from a vector of each atom, and from three numbers in fixed axes: what each way breaks.
+
+    The same network, frames and steps for all. Errors on turned frames, net force and torque, curl, work around closed
+    loops, and the energy in dynamics. Some ten minutes on one core. The same command goes on with an experiment that
+    was interrupted.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from cynosure.cli.report import print_report
+    from cynosure.lab import DEMO_SETTINGS
+    from cynosure.lab import forces as ways
+    from cynosure.lab.curve_frames import read_curve_frames
+    from cynosure.training.config import merge, parse_assignment
+
+    given = {"frames": frames, "steps": steps, "picoseconds": picoseconds, "temperature": temperature}
+    given |= {"trajectories": trajectories, "seed": seed}
+    plan = replace(
+        ways.QUICK if quick else ways.FULL,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
+    chosen, notes = read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
+    console = Console(highlight=False)
+
+    def measure(show):
+        return ways.compare_forces(chosen, out, plan, settings=settings, notes=notes, on_progress=show)
+
+    found = _measured(measure, ways.run_text, out, console)
+    written = ways.write_forces(found, out)
+    print_report(ways.describe(found), console)
+    for sentence in ways.conclusion(found):
+        print(f"\n{sentence}")
+    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+
+
+@lab.command("mirror")
+def mirror(
+    molecules: Annotated[
+        int | None, typer.Option(help="How many each network is trained on. [default: 280]")
+    ] = None,
+    measured: Annotated[
+        int | None, typer.Option(help="How many of each sort to measure with. [default: 210]")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Fewest optimiser steps of a network. [default: 3000]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of molecules and initial weights. [default: 0]")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The whole way in less than a minute, hardly trained.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting of `cynosure train`.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything; an experiment in it is gone on with.")
+    ] = Path("mirror"),
+) -> None:
+    """Left and right hands: which networks tell mirror images of chiral molecules apart, and which energies differ.
+
+    Networks of O(3) and of SO(3), trained on the hand or the energy, of left hands alone or of both. Some ten minutes
+    on one core. The same command goes on with an experiment that was interrupted.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from cynosure.cli.report import print_report
+    from cynosure.lab import mirror as mirrors
+    from cynosure.training.config import merge, parse_assignment
+
+    given = {"molecules": molecules, "measured": measured, "steps": steps, "seed": seed}
+    plan = replace(
+        mirrors.QUICK if quick else mirrors.FULL,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    settings = merge({}, [parse_assignment(text) for text in set_ or []])
+    console = Console(highlight=False)
+
+    def measure(show):
+        return mirrors.measure_mirror(out, plan, settings=settings, on_progress=show)
+
+    found = _measured(measure, mirrors.run_text, out, console)
+    written = mirrors.write_mirror(found, out)
+    print_report(mirrors.describe(found), console)
+    for sentence in mirrors.conclusion(found):
+        print(f"\n{sentence}")
+    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+
+
 @lab.command("look")
 def look(
     irreps: Annotated[str, typer.Option(help="Features to look at, such as 2x1o+2e.")] = "1o+2e",

@@ -1,4 +1,4 @@
-"""The symmetry experiments: the demonstration, the turned pencil, the learning curve, and pictures to look at."""
+"""The symmetry experiments: demonstration, pencil, forces, mirror, learning curve, and pictures to look at."""
 
 from __future__ import annotations
 
