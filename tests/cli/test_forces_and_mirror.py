@@ -71,22 +71,22 @@ def cells(text, name):
 
 def test_forces_make_the_table_the_picture_and_the_json(forces):
     out, text = forces
-    assert len(re.findall(r"^run \d of 4: ", text, flags=re.MULTILINE)) == 4
+    assert len(re.findall(r"^run \d of 5: ", text, flags=re.MULTILINE)) == 4
     assert cells(text, "force error (meV/Å)")[0] == cells(text, "force error, turned frames (meV/Å)")[0]
     turning = [float(cell) for cell in cells(text, "|F(Rr) − R F(r)| / |F|")]
-    assert max(turning[:3]) < 1e-10
-    assert turning[3] > 0.1
+    assert max(turning[:4]) < 1e-10
+    assert turning[4] > 0.1
     curls = [float(cell) for cell in cells(text, "curl")]
-    assert curls[0] < 1e-6
-    assert min(curls[1:]) > 1e-4
+    assert max(curls[:2]) < 1e-6
+    assert min(curls[2:]) > 1e-4
     assert "What to do next" in text
     assert (out / "forces.png").read_bytes().startswith(b"\x89PNG")
     values = json.loads((out / "forces.json").read_text())
-    assert [one["way"] for one in values["ways"]] == ["energy", "direct", "balanced", "fixed"]
+    assert [one["way"] for one in values["ways"]] == ["energy", "retrained", "direct", "balanced", "fixed"]
     for sentence in values["conclusion"]:
         assert sentence in text
     assert "<h1>" in (out / "report.html").read_text()
-    assert {path.stem for path in out.glob("*.safetensors")} == {"energy", "direct", "fixed"}
+    assert {path.stem for path in out.glob("*.safetensors")} == {"energy", "retrained", "direct", "fixed"}
 
 
 def test_mirror_makes_the_tables_the_picture_and_the_json(mirror):
@@ -107,7 +107,7 @@ def test_mirror_makes_the_tables_the_picture_and_the_json(mirror):
 
 def test_the_same_again_trains_nothing_and_says_the_same(forces, mirror, data):
     for arguments, (out, text), title in (
-        (["forces", data, *FORCES], forces, "4 ways to get forces"),
+        (["forces", data, *FORCES], forces, "Ways to get forces"),
         (["mirror", *MIRROR], mirror, "Mirror images of"),
     ):
         again = run(*arguments, "--out", out)
@@ -119,12 +119,12 @@ def test_the_same_again_trains_nothing_and_says_the_same(forces, mirror, data):
 def test_forces_go_on_with_the_networks_that_are_there(forces, data):
     out, text = forces
     lines = (out / "results.jsonl").read_text().splitlines(keepends=True)
-    (out / "results.jsonl").write_text("".join(lines[:3]))
+    (out / "results.jsonl").write_text("".join(lines[:4]))
     again = run("forces", data, *FORCES, "--out", out)
     assert again.exit_code == 0, again.output
-    assert re.findall(r"^run (\d) of 4: ", again.output, flags=re.MULTILINE) == ["3", "4"]
-    assert again.output.split("4 ways to get forces")[1] == text.split("4 ways to get forces")[1]
-    (out / "results.jsonl").write_text("".join(lines[:3]))
+    assert re.findall(r"^run (\d) of 5: ", again.output, flags=re.MULTILINE) == ["4", "5"]
+    assert again.output.split("Ways to get forces")[1] == text.split("Ways to get forces")[1]
+    (out / "results.jsonl").write_text("".join(lines[:4]))
     (out / "energy.safetensors").rename(out / "kept")
     assert "energy.safetensors' is gone" in refused("forces", data, *FORCES, "--out", out)
     (out / "kept").rename(out / "energy.safetensors")

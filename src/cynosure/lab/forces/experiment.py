@@ -119,7 +119,7 @@ def compare_forces(
     3. Measure its errors on held-out frames and on these turned, what its forces add up to, their curl, the work around
        loops, and the energy in dynamics, which for all ways is that of the first network.
 
-    Networks are kept in the folder, as `energy.safetensors`, `direct.safetensors` and `fixed.safetensors`. Training
+    Networks are kept in the folder, as `energy.safetensors`, `direct.safetensors` and so on. Training
     that was interrupted goes on where it stopped.
 
     Args:
@@ -160,7 +160,7 @@ def compare_forces(
     def train(way: Way, run: Run, parent: Path, watch: Watch) -> None:
         own = {
             "model": {**config.model, **way.model},
-            "seed": plan.seed,
+            "seed": plan.seed + way.seed,
             "epochs": epochs,
             "val_every": max(1, epochs // _VALIDATIONS),
         }
@@ -332,7 +332,7 @@ def _method(frames: CurveFrames, plan: Plan, steps: int) -> str:
         f"{plan.trajectories} trajectories from different frames, with the velocities of {plan.temperature:g} K, the "
         "same for all ways. Total energy is kinetic energy plus the energy of the −∇E network, for all ways: kinetic "
         "energy less the work that was done would be conserved by any forces, and say nothing. A force field with "
-        "another energy behind it would make this total go up and down; only one with none makes it go on rising or "
-        "falling. Drift is the mean of the last fifth less that of the first, by the time between. A "
-        "trajectory ten times as hot as at its start has fallen apart."
+        "another energy behind it, as the retrained one, makes this total go up and down, within bounds; only one with "
+        "none makes it go on rising or falling. Drift is the mean of the last fifth less that of the first, by the "
+        "time between. A trajectory ten times as hot as at its start has fallen apart."
     )

@@ -10,13 +10,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from cynosure.lab.figures import DPI, GRID, INK, QUIET, new_figure, tidy, with_margin
 from cynosure.lab.forces.outcome import Comparison
-from cynosure.lab.forces.report import QUANTITIES, Quantity, number
+from cynosure.lab.forces.report import QUANTITIES, Quantity
 
 # A colour, a marker and a line for each way. The colours are of Okabe and Ito's palette, which colour-blind eyes can
 # tell apart.
-_COLOURS = {"energy": "#0072b2", "direct": "#d55e00", "balanced": "#e69f00", "fixed": "#8a4d76"}
-_MARKERS = {"energy": "o", "direct": "s", "balanced": "D", "fixed": "^"}
-_LINES = {"energy": "-", "direct": "-", "balanced": (0, (5, 2)), "fixed": (0, (1.5, 1.5))}
+_STYLES = {
+    "energy": ("#0072b2", "o", "-"),
+    "retrained": ("#56b4e9", "v", (0, (3, 1, 1, 1))),
+    "direct": ("#d55e00", "s", "-"),
+    "balanced": ("#e69f00", "D", (0, (5, 2))),
+    "fixed": ("#8a4d76", "^", (0, (1.5, 1.5))),
+}
 _LINEAR = 1.0  # meV/atom, up to which the axis of the energy is linear
 _DRAWN = 8  # quantities, two rows of four
 _FLOOR = 1e-16  # relative to the largest value: what is less is drawn here
@@ -24,8 +28,8 @@ _FLOOR = 1e-16  # relative to the largest value: what is less is drawn here
 
 def save_forces(found: Comparison, path: Path) -> Path:
     """Left, the total energy along the trajectories; right, a small picture for each quantity."""
-    figure = with_margin(new_figure(14.6, 5.4))
-    left, right = figure.subfigures(1, 2, width_ratios=[1.0, 1.55])
+    figure = with_margin(new_figure(15.4, 5.6))
+    left, right = figure.subfigures(1, 2, width_ratios=[1.0, 1.75])
     _draw_energy(left.subplots(), found)
     panels = right.subplots(2, _DRAWN // 2)
     for axes, quantity in zip(panels.flat, QUANTITIES[:_DRAWN], strict=True):
@@ -36,12 +40,12 @@ def save_forces(found: Comparison, path: Path) -> Path:
 
 def _draw_energy(axes: Axes, found: Comparison) -> None:
     for way in found.ways:
-        one = found.outcomes[way.key]
+        one, (colour, _, line) = found.outcomes[way.key], _STYLES[way.key]
         axes.plot(
             one.times,
             1e3 * np.array(one.totals),
-            color=_COLOURS[way.key],
-            linestyle=_LINES[way.key],
+            color=colour,
+            linestyle=line,
             linewidth=1.8,
             label=way.name,
         )
@@ -71,7 +75,7 @@ def _draw_energy(axes: Axes, found: Comparison) -> None:
         fontsize=9,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.12),
-        ncols=4,
+        ncols=3,
         labelcolor=INK,
         handlelength=2.2,
         columnspacing=1.2,
@@ -84,16 +88,16 @@ def _draw_quantity(axes: Axes, found: Comparison, quantity: Quantity) -> None:
     top = max(*values, 1e-300)
     floor = 10.0 ** np.floor(np.log10(max(min(values), _FLOOR * top)) - 0.5)
     for place, (way, value) in enumerate(zip(found.ways, values, strict=True)):
-        height = max(value, floor)
-        axes.bar(place, height - floor, 0.72, bottom=floor, color=_COLOURS[way.key])
-        axes.plot(place, height, _MARKERS[way.key], color=_COLOURS[way.key], markersize=5)
+        height, (colour, marker, _) = max(value, floor), _STYLES[way.key]
+        axes.bar(place, height - floor, 0.72, bottom=floor, color=colour)
+        axes.plot(place, height, marker, color=colour, markersize=5)
         axes.annotate(
-            number(value),
+            _brief(value),
             (place, height),
             (0, 5),
             textcoords="offset points",
             ha="center",
-            fontsize=7.5,
+            fontsize=7,
             color=INK,
         )
     axes.set_yscale("log")
@@ -106,3 +110,10 @@ def _draw_quantity(axes: Axes, found: Comparison, quantity: Quantity) -> None:
     axes.set_title(name, loc="left", fontsize=9.5, fontweight="bold", color=INK, pad=8)
     axes.set_ylabel(quantity.unit or "ratio", color=QUIET, fontsize=8, labelpad=1)
     axes.tick_params(axis="y", labelsize=7.5)
+
+
+def _brief(value: float) -> str:
+    """Two digits, and one where it is rounding."""
+    if value == 0:
+        return "0"
+    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}" if value >= 1e-3 else f"{value:.0e}"

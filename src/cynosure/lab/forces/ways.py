@@ -35,6 +35,7 @@ class Way:
         words: what it is, for a sentence.
         network: key of the way whose trained network it uses, its own or another's.
         model: settings of the model in which the ways differ.
+        seed: what is added to the seed of initial weights and order of frames.
     """
 
     key: str
@@ -42,16 +43,19 @@ class Way:
     words: str
     network: str
     model: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
 
 
 ENERGY = Way("energy", "−∇E", "the derivative of an energy", "energy")
+# A control: forces that have an energy, but not the one that trajectories are measured by.
+RETRAINED = Way("retrained", "−∇E, retrained", "that of the energy of another training", "retrained", seed=1)
 DIRECT = Way("direct", "direct 1o", "a vector read from each atom", "direct", _head("1o"))
 BALANCED = Way(
     "balanced", "direct 1o, balanced", "the same vectors less their net force and torque", "direct"
 )
 FIXED = Way("fixed", "3x0e, fixed axes", "three invariants read as x, y and z", "fixed", _head("3x0e"))
 # The energy first: its network measures the energy along the trajectories of the others.
-WAYS = (ENERGY, DIRECT, BALANCED, FIXED)
+WAYS = (ENERGY, RETRAINED, DIRECT, BALANCED, FIXED)
 
 
 class Molecule:
