@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from cynosure.data import Frames, read_frames
-from cynosure.lab import demo_frames, equivariant, progress
+from cynosure.lab import demo_frames, progress, trained
 from cynosure.lab.learning_curve import (
     Curve,
     CurveFrames,
@@ -139,8 +139,8 @@ def test_what_networks_are_trained_on(frames, tmp_path, monkeypatch):
         seen[key] = config, positions(read_frames(config.data.train)), positions(read_frames(config.data.val))
         return train(config, **kwargs)
 
-    train = equivariant.train
-    monkeypatch.setattr(equivariant, "train", recorded)
+    train = trained.train
+    monkeypatch.setattr(trained, "train", recorded)
     measure_learning_curve(frames, tmp_path, replace(PLAN, seeds=2), settings=TINY)
     assert len(seen) == 8
     for (l_max, _, seed), (config, trained_on, chosen_by) in seen.items():
