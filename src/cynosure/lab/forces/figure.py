@@ -113,7 +113,9 @@ def _draw_quantity(axes: Axes, found: Comparison, quantity: Quantity) -> None:
 
 
 def _brief(value: float) -> str:
-    """Two digits, and one where it is rounding."""
+    """Two digits, and one for what is small."""
     if value == 0:
         return "0"
-    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}" if value >= 1e-3 else f"{value:.0e}"
+    if value < 1e-3:
+        return f"{value:.0e}"
+    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}" if value >= 0.01 else f"{value:.1g}"
