@@ -231,7 +231,7 @@ def forces(
     """Forces from an energy, from a vector of each atom, and from three numbers in fixed axes: what each way breaks.
 
     The same network, frames and steps for all. Errors on turned frames, net force and torque, curl, work around closed
-    loops, and the energy in dynamics. Some ten minutes on one core. The same command goes on with an experiment that
+    loops, and the energy in dynamics. Some seven minutes on one core. The same command goes on with an experiment that
     was interrupted.
     """
     from dataclasses import replace
@@ -289,7 +289,7 @@ def mirror(
 ) -> None:
     """Left and right hands: which networks tell mirror images of chiral molecules apart, and which energies differ.
 
-    Networks of O(3) and of SO(3), trained on the hand or the energy, of left hands alone or of both. Some ten minutes
+    Networks of O(3) and of SO(3), trained on the hand or the energy, of left hands alone or of both. Some four minutes
     on one core. The same command goes on with an experiment that was interrupted.
     """
     from dataclasses import replace

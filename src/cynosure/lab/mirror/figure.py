@@ -15,7 +15,7 @@ from cynosure.lab.mirror.outcome import Mirror
 # Of Okabe and Ito's palette, which colour-blind eyes can tell apart; the hands are told apart by hatching as well.
 _LEFT, _RIGHT, _APART = "#0072b2", "#e69f00", "#8a4d76"
 _HATCH = "///"
-_FLOOR = 1e-13  # meV: what is less is drawn here
+_FLOOR = 1e-13  # meV: what is less is drawn here, as zero is
 
 
 def save_mirror(found: Mirror, path: Path) -> Path:
@@ -66,6 +66,7 @@ def _draw_hands(axes: Axes, found: Mirror) -> None:
         fontsize=8,
         color=QUIET,
     )
+    axes.set_xlim(-0.6, len(places) + 0.05)
     axes.set_ylim(0, 112)
     axes.set_yticks([0, 25, 50, 75, 100])
     axes.set_xticks(places, [_label(case) for case in found.hands], fontsize=9)
@@ -83,16 +84,16 @@ def _draw_energies(axes: Axes, found: Mirror) -> None:
         (0.0, _RIGHT, _HATCH, "error, mirror images", lambda one: one.scores["new right"]),
         (0.27, _APART, "...", "difference of the two hands", lambda one: one.difference),
     )
-    top = _FLOOR
+    every = [1e3 * value_of(found.of(case)) for *_, value_of in kinds for case in found.energies]
+    floor = 0.1 * 10 ** np.floor(np.log10(min(value for value in (*every, 1.0) if value > _FLOOR)))
     for shift, colour, hatch, label, value_of in kinds:
         values = [1e3 * value_of(found.of(case)) for case in found.energies]
-        heights = [max(value, _FLOOR) for value in values]
-        top = max(top, *heights)
+        heights = [max(value, floor) for value in values]
         axes.bar(
             places + shift,
-            np.array(heights) - _FLOOR,
+            np.array(heights) - floor,
             0.25,
-            bottom=_FLOOR,
+            bottom=floor,
             color=colour,
             hatch=hatch,
             edgecolor="white",
@@ -105,7 +106,7 @@ def _draw_energies(axes: Axes, found: Mirror) -> None:
                 text, (place, height), (0, 3), textcoords="offset points", ha="center", fontsize=8, color=INK
             )
     axes.set_yscale("log")
-    axes.set_ylim(_FLOOR, 40 * top)
+    axes.set_ylim(floor, 3 * max(every))
     axes.yaxis.set_major_locator(LogLocator(numticks=8))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xticks(places, [_label(case) for case in found.energies], fontsize=9)
