@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-# Tests run side by side (`-n` in pyproject.toml), each on one thread; those that are about threads set their own number.
+# Tests run side by side (`-n` in pyproject.toml), on one thread each; those about threads set their own number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402 (reads the number of threads)
+import torch
 
 
 def _rerun(isa: str, file: str, chosen: str) -> None:
