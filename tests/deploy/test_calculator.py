@@ -157,6 +157,27 @@ def test_only_what_is_asked_for_is_computed(model, silicon):
     assert counted.calls[6:] == [{"energy", "energies"}] * 2, "a scan of energies alone is cheap again"
 
 
+def test_what_was_asked_for_together_comes_together_at_every_step():
+    settings = {
+        "model": "nequip",
+        "layers": 1,
+        "channels": 2,
+        "inputs": {"spins": {"tensor": "i", "axial": True, "per": "atom", "odd": True}},
+        "derivatives": {"torque": {"formula": "-energy/turn(spins)"}},
+    }
+    atoms = bulk("Fe", cubic=True)
+    atoms.arrays["spins"] = np.eye(3)[:2]
+    counted = Counted(cynosure.build(settings, ["Fe"]))
+    atoms.calc = Calculator(counted)
+    for _ in range(5):
+        atoms.positions[0, 0] += 0.01
+        atoms.get_potential_energy()
+        atoms.get_forces()
+        atoms.calc.get_property("torque", atoms)
+    # The first step asks for one after the other; from then on all three are expected.
+    assert counted.calls[3:] == [{"energy", "energies", "forces", "torque"}] * 4
+
+
 def test_a_change_of_anything_that_matters_is_noticed(model, silicon):
     silicon.calc = Calculator(model)
     energies = [silicon.get_potential_energy()]

@@ -138,6 +138,14 @@ class Calculator(AseCalculator):
                 changes.append(one.name)
         return changes
 
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> float | np.ndarray | None:
+        """A property by its name (see ASE); what is there already counts as asked for, too."""
+        found = super().get_property(name, atoms, allow_calculation)
+        self._asked.add(name)
+        return found
+
     def calculate(
         self,
         atoms: Atoms | None = None,

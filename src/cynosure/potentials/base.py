@@ -202,14 +202,15 @@ class Potential(nn.Module, ABC):
                 graph, vectors, [name for name in self.config.targets if name in wanted]
             )
             if energies is not None:
-                # (What is differentiated once more is kept.)
-                kept = differentiable or leaves is not None
-                gradient = (
-                    derivatives.edge_gradient(energies, vectors, differentiable=kept) if derived else None
-                )
-                results |= derivatives.outputs(graph, energies, vectors, gradient, wanted)
+                gradient = None
                 if leaves is not None:
-                    results |= leaves.derivatives_of(energies, differentiable=differentiable)
+                    gradient, named = leaves.differentiate(
+                        energies, by_edges=derived, differentiable=differentiable
+                    )
+                    results |= named
+                elif derived:
+                    gradient = derivatives.edge_gradient(energies, vectors, differentiable=differentiable)
+                results |= derivatives.outputs(graph, energies, vectors, gradient, wanted)
         return {name: value if differentiable else value.detach() for name, value in results.items()}
 
     def require_outputs(self, outputs: Iterable[str]) -> set[str]:

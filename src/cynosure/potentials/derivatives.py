@@ -64,6 +64,15 @@ def edge_gradient(energies: Tensor, vectors: Tensor, *, differentiable: bool) ->
         (gradient,) = torch.autograd.grad(
             energies.sum(), vectors, create_graph=differentiable, allow_unused=True
         )
+    return require_gradient(gradient)
+
+
+def require_gradient(gradient: Tensor | None) -> Tensor:
+    """The edge gradient, if there is one.
+
+    Raises:
+        RuntimeError: as `edge_gradient`.
+    """
     if gradient is None:
         raise RuntimeError(
             "the energy does not depend on the edge vectors, so it has no forces; check the model"

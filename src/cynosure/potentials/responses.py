@@ -33,6 +33,7 @@ from torch import Tensor
 
 from cynosure.graph import AtomGraph, Owner, Quantity
 from cynosure.potentials.config import Config
+from cynosure.potentials.derivatives import require_gradient
 
 _FORMULA = re.compile(r"(-?)energy((?:/(?:\w+|turn\(\w+\)))+)", re.ASCII)
 _POSITIONS, _STRAIN = "positions", "strain"
@@ -167,28 +168,54 @@ class Leaves:
             vectors = vectors + torch.einsum("ea,eab->eb", vectors, of_edge)
         return vectors if vectors.requires_grad else vectors.detach().requires_grad_()
 
-    def derivatives_of(self, energies: Tensor, *, differentiable: bool) -> dict[str, Tensor]:
-        """The derivatives by name, see `quantity_of`.
+    def differentiate(
+        self, energies: Tensor, *, by_edges: bool, differentiable: bool
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The edge gradient (see `derivatives.edge_gradient`), if it is asked for, and the derivatives by name.
+
+        All first derivatives come from one backward pass, which keeps its graph of operations only if something is
+        differentiated once more.
 
         Args:
             energies: [N] eV, computed from `graph` and `vectors`.
+            by_edges: whether the edge gradient is asked for.
             differentiable: keep the graph of operations, to train on the results.
         """
-        total = energies.sum()
-        first: dict[Variable, Tensor] = {}
+        again = differentiable or any(len(one.variables) == 2 for one in self._derivatives.values())
+        wanted = list(dict.fromkeys(self._in_order(one)[0] for one in self._derivatives.values()))
+        leaves = [self._of[variable] for variable in wanted] + ([self.vectors] if by_edges else [])
+        gradients: list[Tensor | None] = [None] * len(leaves)
+        if energies.requires_grad:
+            gradients = list(
+                torch.autograd.grad(energies.sum(), leaves, create_graph=again, allow_unused=True)
+            )
+        of_edges = None
+        if by_edges:
+            of_edges = gradients.pop()
+            no_edges = not self._given.num_edges
+            of_edges = torch.zeros_like(self.vectors) if no_edges else require_gradient(of_edges)
+        first = {
+            variable: self._required(variable, gradient)
+            for variable, gradient in zip(wanted, gradients, strict=True)
+        }
         found = {}
         for name, derivative in self._derivatives.items():
-            one, *rest = derivative.variables
-            if rest and self._is_of_atoms(one) and not self._is_of_atoms(rest[0]):
-                # Few components of a structure first: a pass for each. Axes are put back in order.
-                value = self._second(self._first(total, rest[0], first), rest[0], one, differentiable)
-                value = _swapped(value, self._of[rest[0]].ndim - 1, self._of[one].ndim - 1)
-            elif rest:
-                value = self._second(self._first(total, one, first), one, rest[0], differentiable)
-            else:
-                value = self._first(total, one, first)
+            one, *rest = self._in_order(derivative)
+            value = first[one]
+            if rest:
+                value = self._second(value, one, rest[0], differentiable)
+                if one != derivative.variables[0]:  # axes are put back in order
+                    value = _swapped(value, self._of[one].ndim - 1, self._of[rest[0]].ndim - 1)
             found[name] = derivative.sign * value
-        return found
+        return of_edges, found
+
+    def _in_order(self, derivative: DerivativeConfig) -> tuple[Variable, ...]:
+        """The variables in the order in which it is differentiated by them: few components of a structure, a pass for
+        each, before those of atoms."""
+        one, *rest = derivative.variables
+        if rest and self._is_of_atoms(one) and not self._is_of_atoms(rest[0]):
+            return rest[0], one
+        return derivative.variables
 
     def _is_of_atoms(self, variable: Variable) -> bool:
         name = variable.name
@@ -196,16 +223,13 @@ class Leaves:
             return name == _POSITIONS
         return self._given.quantities[name].owner == "atom"
 
-    def _first(self, total: Tensor, variable: Variable, known: dict[Variable, Tensor]) -> Tensor:
-        """[rows, *shape]: ∂E/∂variable, with its graph of operations."""
-        if variable not in known:
-            gradient = _gradient(total, self._of[variable], create_graph=True)
-            if gradient is None:
-                if variable.name not in (_POSITIONS, _STRAIN) or self._given.num_edges:
-                    raise RuntimeError(f"the energy does not depend on '{variable.name}'; check the model")
-                gradient = torch.zeros_like(self._of[variable])
-            known[variable] = gradient
-        return known[variable]
+    def _required(self, variable: Variable, gradient: Tensor | None) -> Tensor:
+        """[rows, *shape]: ∂E/∂variable; no dependence is a mistake, except on positions where nobody has a neighbour."""
+        if gradient is not None:
+            return gradient
+        if variable.name not in (_POSITIONS, _STRAIN) or self._given.num_edges:
+            raise RuntimeError(f"the energy does not depend on '{variable.name}'; check the model")
+        return torch.zeros_like(self._of[variable])
 
     def _second(self, first: Tensor, a: Variable, b: Variable, differentiable: bool) -> Tensor:
         """Rows × shape of a × shape of b: the derivative of ∂E/∂a by b.
