@@ -180,6 +180,9 @@ class Leaves:
             energies: [N] eV, computed from `graph` and `vectors`.
             by_edges: whether the edge gradient is asked for.
             differentiable: keep the graph of operations, to train on the results.
+
+        Raises:
+            RuntimeError: the energy does not depend on what it is differentiated by.
         """
         again = differentiable or any(len(one.variables) == 2 for one in self._derivatives.values())
         wanted = list(dict.fromkeys(self._in_order(one)[0] for one in self._derivatives.values()))
@@ -224,7 +227,7 @@ class Leaves:
         return self._given.quantities[name].owner == "atom"
 
     def _required(self, variable: Variable, gradient: Tensor | None) -> Tensor:
-        """[rows, *shape]: ∂E/∂variable; no dependence is a mistake, except on positions where nobody has a neighbour."""
+        """[rows, *shape]: ∂E/∂variable; independence is a mistake, except of positions where no atom has neighbours."""
         if gradient is not None:
             return gradient
         if variable.name not in (_POSITIONS, _STRAIN) or self._given.num_edges:

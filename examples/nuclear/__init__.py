@@ -1,0 +1,1 @@
+"""Nuclear matter: protons, neutrons and their spins, in fm and MeV."""
