@@ -65,7 +65,7 @@ def _snapshot(axes: Axes3D, matter: Atoms) -> None:
     positions = (matter.positions - np.angle(waves) / (2 * np.pi) * side + side / 2) % side
     for of_kind, colour, name in ((~protons, NEUTRONS, "neutron"), (protons, PROTONS, "proton")):
         axes.scatter(
-            *positions[of_kind].T, s=55, c=colour, edgecolors=INK, linewidths=0.4, alpha=1.0, label=name
+            *positions[of_kind].T, s=62, c=colour, edgecolors=INK, linewidths=0.4, alpha=1.0, label=name
         )
     axes.quiver(*positions.T, *(_ARROW * spins).T, color=INK, linewidth=0.7, arrow_length_ratio=0.4)
     for axis in range(3):  # the edges of the box
@@ -73,7 +73,7 @@ def _snapshot(axes: Axes3D, matter: Atoms) -> None:
             line = np.insert(np.array([corner, corner], dtype=float), axis, (0.0, 1.0), axis=1) * side
             axes.plot(*line.T, color=QUIET, lw=0.6)
     axes.set_axis_off()
-    axes.set_box_aspect((1, 1, 1), zoom=1.3)  # pyright: ignore[reportArgumentType] (any number)
+    axes.set_box_aspect((1, 1, 1), zoom=1.42)  # pyright: ignore[reportArgumentType] (any number)
     axes.view_init(elev=14, azim=-62)
     axes.legend(loc="lower left", frameon=False, fontsize=9, handletextpad=0.2)
     density = len(matter) / matter.get_volume()
@@ -105,14 +105,12 @@ def _angular_momentum(axes: Axes, conserved: Conserved) -> None:
     )
     for values, name, colour in parts:
         axes.plot(conserved.times, values[:, component], color=colour, lw=1.6, label=name)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
     change = conserved.to_json()["angular momentum change"]
-    _finish(
-        axes,
-        f"A free cluster: angular momentum\n(together it changes by {change:.0e})",
-        "t, fm/c",
-        "MeV fm/c",
-    )
-    axes.legend(frameon=False, fontsize=9)
+    title = f"A free cluster: angular momentum\n(together it changes by {change:.0e})"
+    _finish(axes, title, "t, fm/c", "MeV fm/c")
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
 
 
 def _parity(axes: Axes, comparison: Comparison, name: str) -> None:

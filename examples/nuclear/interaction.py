@@ -9,7 +9,7 @@ classical spin, a pair has the energy
     S_ij = 3 (σ_i · r̂)(σ_j · r̂) − σ_i · σ_j
 
 The first two lines and their numbers are those of Horowitz, Pérez-García and Piekarewicz (2004), Physical Review C 69,
-045804, equations 2 and 3 and table I. What is added here:
+045804. What is added here:
 
 - The tensor force, with the sign and the dependence on isospin of the exchange of one pion (species stay as they are,
   so that of the product of isospins τ_i τ_j remains): a proton and a neutron with parallel spins attract each other one

@@ -169,12 +169,12 @@ class PairCorrelation:
 
     def to_json(self) -> dict[str, dict[str, float]]:
         """Position (fm) and height of the highest peak of each kind of pair, and the standard error of the height from
-        a few stretches of the run."""
+        a few stretches of the run, of one frame at least."""
         parts = np.array_split(np.array(self._frames), _STRETCHES)
         found = {}
         for kind, (name, g) in enumerate(self.mean.items()):
-            heights = [self._peak(part.mean(axis=0)[kind])["height"] for part in parts if len(part)]
-            error = float(np.std(heights, ddof=1) / np.sqrt(len(heights))) if len(heights) > 1 else np.inf
+            heights = [self._peak(part.mean(axis=0)[kind])["height"] for part in parts]
+            error = float(np.std(heights, ddof=1) / np.sqrt(len(heights)))
             found[name] = {**self._peak(g), "height error": error}
         return found
 
