@@ -71,7 +71,7 @@ def cells(text, name):
 
 def test_forces_make_the_table_the_picture_and_the_json(forces):
     out, text = forces
-    assert len(re.findall(r"^run \d of 5: ", text, flags=re.MULTILINE)) == 4
+    assert len(re.findall(r"^run \d of 5: ", text, flags=re.MULTILINE)) == 5
     assert cells(text, "force error (meV/Å)")[0] == cells(text, "force error, turned frames (meV/Å)")[0]
     turning = [float(cell) for cell in cells(text, "|F(Rr) − R F(r)| / |F|")]
     assert max(turning[:4]) < 1e-10
