@@ -99,7 +99,7 @@ class Plan:
 
 FULL = Plan()
 # The whole way in less than a minute; little is learnt, and what symmetry and energy promise holds all the same.
-QUICK = Plan(frames=100, steps=400, picoseconds=0.2, trajectories=4, probes=3)
+QUICK = Plan(frames=50, steps=250, picoseconds=0.1, trajectories=4, probes=3)
 
 
 def compare_forces(
