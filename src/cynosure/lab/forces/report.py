@@ -193,5 +193,5 @@ def number(value: float) -> str:
     size = abs(value)
     if size == 0:
         return "0"
-    text = f"{value:.0f}" if size >= 100 else f"{value:#.3g}" if size >= 1e-3 else f"{value:.0e}"
+    text = f"{value:.0f}" if size >= 99.95 else f"{value:#.3g}" if size >= 1e-3 else f"{value:.0e}"
     return text.replace("-", "−") if size >= 1e-3 else text.replace("-", "−", 1) if value < 0 else text

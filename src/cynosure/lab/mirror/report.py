@@ -179,7 +179,7 @@ def _percent(part: float) -> str:
 def _milli(value: float) -> str:
     """eV as meV, three digits, and none behind the point from a hundred on."""
     value = 1e3 * value
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
+    return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def _within(deviation: float) -> str:
@@ -189,4 +189,4 @@ def _within(deviation: float) -> str:
 def _small(value: float) -> str:
     if value == 0:
         return "0"
-    return f"{value:#.3g}" if 1e-3 <= value < 100 else f"{value:.0f}" if value >= 100 else f"{value:.0e}"
+    return f"{value:#.3g}" if 1e-3 <= value < 99.95 else f"{value:.0f}" if value >= 99.95 else f"{value:.0e}"
