@@ -73,7 +73,7 @@ def _snapshot(axes: Axes3D, matter: Atoms) -> None:
             line = np.insert(np.array([corner, corner], dtype=float), axis, (0.0, 1.0), axis=1) * side
             axes.plot(*line.T, color=QUIET, lw=0.6)
     axes.set_axis_off()
-    axes.set_box_aspect((1, 1, 1), zoom=1.42)  # pyright: ignore[reportArgumentType] (any number)
+    axes.set_box_aspect((1, 1, 1), zoom=1.25)  # pyright: ignore[reportArgumentType] (any number)
     axes.view_init(elev=14, azim=-62)
     axes.legend(loc="lower left", frameon=False, fontsize=9, handletextpad=0.2)
     density = len(matter) / matter.get_volume()
