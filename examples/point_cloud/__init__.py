@@ -1,0 +1,1 @@
+"""Point clouds without atoms: which shape, and which hand."""
