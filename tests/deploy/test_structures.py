@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import write
 
@@ -68,3 +70,18 @@ def test_impossible_structures_are_refused(tmp_path):
     path.write_text('1\nLattice="inf 0 0 0 1 0 0 0 1" Properties=species:S:1:pos:R:3 pbc="F F F"\nH 0 0 0\n')
     with pytest.raises(ValueError, match="cell is not finite"):
         read_structure(path)
+
+
+def test_moments_and_charges_stay_columns(tmp_path):
+    """ASE takes columns of these names for results of a calculator, which go when a model becomes the calculator."""
+    atoms = molecule("H2O")
+    moments = np.arange(9.0).reshape(3, 3)
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0, magmoms=moments, dipole=np.ones(3))
+    atoms.arrays["charges"] = np.array([0.4, -0.8, 0.4])
+    write(tmp_path / "told.xyz", atoms)
+    found = read_structure(tmp_path / "told.xyz")
+    found.calc = None
+    np.testing.assert_array_equal(found.arrays["magmoms"], moments)
+    np.testing.assert_array_equal(found.arrays["charges"], [0.4, -0.8, 0.4])
+    np.testing.assert_array_equal(found.info["dipole"], np.ones(3))
+    assert "energy" not in found.info

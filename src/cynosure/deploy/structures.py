@@ -9,9 +9,12 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 
+# Names that ASE gives to results of a calculator and that may as well say how a structure is.
+_OF_ATOMS, _OF_STRUCTURES = ("charges", "magmoms"), ("dipole", "magmom", "polarizability")
+
 
 def read_structure(path: str | Path) -> Atoms:
-    """The structure in a file that ASE reads, with its velocities and constraints.
+    """The structure in a file that ASE reads, with its velocities, constraints and columns.
 
     Args:
         path: the file; of several frames the last is taken, or number n of `FILE@n` (from 0).
@@ -43,7 +46,20 @@ def read_structure(path: str | Path) -> Atoms:
         )
     if not np.isfinite(atoms.cell.array).all():
         raise ValueError(f"{path}: the cell is not finite: {atoms.cell.array.tolist()}")
+    _keep_columns(atoms)
     return atoms
+
+
+def _keep_columns(atoms: Atoms) -> None:
+    """Put back into columns what ASE's readers take for results, since another calculator will take their place.
+
+    A model may be told charges or magnetic moments, and a file that holds them by these names is read so.
+    """
+    results = {} if atoms.calc is None else getattr(atoms.calc, "results", {})
+    for columns, names in ((atoms.arrays, _OF_ATOMS), (atoms.info, _OF_STRUCTURES)):
+        for name in names:
+            if name in results:
+                columns.setdefault(name, results[name])
 
 
 def _split(path: str) -> tuple[str, int]:
