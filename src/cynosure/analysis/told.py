@@ -30,10 +30,11 @@ def turn(model: Potential, atoms: Atoms, matrix: np.ndarray) -> Atoms:
 def untold(model: Potential, atoms: Atoms) -> Atoms:
     """A structure in which every input is zero."""
     told = atoms.copy()
-    for one in model.config.columns:
-        if one.role == "input":
-            rows = (len(atoms), *one.quantity.shape) if one.quantity.owner == "atom" else one.quantity.shape
-            (told.arrays if one.quantity.owner == "atom" else told.info)[one.key] = np.zeros(rows)
+    for one in model.input_columns:
+        if one.quantity.owner == "atom":
+            told.arrays[one.key] = np.zeros((len(atoms), *one.quantity.shape))
+        else:
+            told.info[one.key] = np.zeros(one.quantity.shape)
     return told
 
 
@@ -77,15 +78,13 @@ def time_reversal(model: Potential, atoms: Atoms, seed: int = 0) -> list[Deviati
 
 def _with_inputs(model: Potential, atoms: Atoms, change: Callable[[str, Tensor], Tensor]) -> Atoms:
     """A copy whose columns hold changed inputs."""
-    inputs = model.graph_of(atoms).inputs
-    copy = atoms.copy()
-    for one in model.config.columns:
-        if one.role == "input":
-            values = change(one.name, inputs[one.name]).numpy()
-            if one.quantity.owner == "atom":
-                copy.arrays[one.key] = values
-            else:
-                copy.info[one.key] = values[0]
+    inputs, copy = model.inputs_of(atoms), atoms.copy()
+    for one in model.input_columns:
+        values = change(one.name, torch.from_numpy(inputs[one.name].values)).numpy()
+        if one.quantity.owner == "atom":
+            copy.arrays[one.key] = values
+        else:
+            copy.info[one.key] = values[0]
     return copy
 
 

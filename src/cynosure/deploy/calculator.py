@@ -88,7 +88,6 @@ class Calculator(AseCalculator):
             )  # ours alone, and nothing will train it: autograd has less to keep
         config = self.model.config
         # (Asked for at every step, and settings work them out anew each time.)
-        self._inputs = tuple(one for one in config.columns if one.role == "input")
         self._declared = {**config.outputs, "hessian": _HESSIAN} if config.energy else dict(config.outputs)
         self._quantities = {**LABELS, **config.told}
         of_energy = [*type(self).implemented_properties, *self.model.uncertainties] if config.energy else []
@@ -132,7 +131,7 @@ class Calculator(AseCalculator):
             "pbc": (self.atoms.pbc, atoms.pbc),
         }
         changes = [name for name, (old, new) in pairs.items() if not np.array_equal(old, new)]
-        for one in self._inputs:
+        for one in self.model.input_columns:
             old, new = (each.arrays.get(one.key, each.info.get(one.key)) for each in (self.atoms, atoms))
             if not np.array_equal(np.asarray(old), np.asarray(new)):
                 changes.append(one.name)
@@ -229,18 +228,12 @@ class Calculator(AseCalculator):
             shifts=edges.shifts,
             structure=self._structure_tensor,
             sender_order=edges.sender_order,
-            inputs=self._told(atoms),
+            inputs={
+                name: torch.from_numpy(rows.values).to(device)
+                for name, rows in self.model.inputs_of(atoms).items()
+            },
             quantities=self._quantities,
         )
-
-    def _told(self, atoms: Atoms) -> dict[str, Tensor]:
-        """The inputs, from the columns of the structure."""
-        places, found = {"info": atoms.info, "arrays": atoms.arrays}, {}
-        for one in self._inputs:
-            rows = one.rows(places, len(atoms))
-            assert rows is not None, "an input that is missing is refused or has a default"
-            found[one.name] = torch.from_numpy(rows.values).to(self._neighbours.device)
-        return found
 
     def _take_species(self, atoms: Atoms) -> None:
         """Check the elements, and keep what depends on them alone until they change."""

@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from torch import Tensor, nn
 
-from cynosure.graph import AtomGraph, from_atoms
+from cynosure.graph import AtomGraph, Rows, from_atoms
 from cynosure.kernels import NotLowered, Program, Value
 from cynosure.nn import polynomial_envelope
 from cynosure.potentials import derivatives
@@ -42,6 +42,7 @@ class Potential(nn.Module, ABC):
 
     Attributes:
         uncertainties: those of `UNCERTAINTIES` that are among its outputs.
+        input_columns: those of a structure that hold what it is told.
     """
 
     def __init__(self, config: PotentialConfig, calibration: Calibration) -> None:
@@ -49,6 +50,8 @@ class Potential(nn.Module, ABC):
         self.uncertainties: Mapping[str, str] = {}
         self.config = config
         self.calibration = calibration
+        # (Asked for at every step of dynamics, and settings work them out anew each time.)
+        self.input_columns = tuple(one for one in config.columns if one.role == "input")
         self.provenance: dict[str, Any] = {}
         index = torch.full((len(chemical_symbols),), -1, dtype=torch.int64, device="cpu")
         index[list(calibration.species)] = torch.arange(len(calibration.species), device="cpu")
@@ -141,12 +144,20 @@ class Potential(nn.Module, ABC):
         Raises:
             ValueError: whatever `neighbour_list` refuses; an input that is missing or does not fit.
         """
-        places = {"info": atoms.info, "arrays": atoms.arrays}
-        inputs = {}
-        for one in self.config.columns:
-            if one.role == "input" and (rows := one.rows(places, len(atoms))) is not None:
-                inputs[one.name] = rows
-        return from_atoms(atoms, self.cutoff, inputs=inputs, quantities=self.config.told)
+        return from_atoms(atoms, self.cutoff, inputs=self.inputs_of(atoms), quantities=self.config.told)
+
+    def inputs_of(self, atoms: Atoms) -> dict[str, Rows]:
+        """The inputs that a structure's columns hold, by name.
+
+        Raises:
+            ValueError: an input that is missing or does not fit.
+        """
+        places, found = {"info": atoms.info, "arrays": atoms.arrays}, {}
+        for one in self.input_columns:
+            rows = one.rows(places, len(atoms))
+            assert rows is not None, "an input that is missing is refused or has a default"
+            found[one.name] = rows
+        return found
 
     @property
     def promises_reflection(self) -> bool:

@@ -140,10 +140,8 @@ class Leaves:
         inputs = dict(graph.inputs)
         for variable in sorted(wanted, key=lambda variable: (variable.turned, variable.name)):
             if variable.name in (_POSITIONS, _STRAIN):
-                rows, shape = (
-                    (graph.num_atoms, (3,)) if variable.name == _POSITIONS else (graph.num_structures, (3, 3))
-                )
-                leaf = graph.positions.new_zeros(rows, *shape, dtype=dtype)
+                kind = _variable(variable, graph.quantities)
+                leaf = graph.positions.new_zeros(graph.rows_of(kind.owner), *kind.shape, dtype=dtype)
             elif variable.turned:
                 leaf = torch.zeros_like(graph.inputs[variable.name])
             else:
@@ -221,10 +219,7 @@ class Leaves:
         return derivative.variables
 
     def _is_of_atoms(self, variable: Variable) -> bool:
-        name = variable.name
-        if name in (_POSITIONS, _STRAIN):
-            return name == _POSITIONS
-        return self._given.quantities[name].owner == "atom"
+        return _variable(variable, self._given.quantities).owner == "atom"
 
     def _required(self, variable: Variable, gradient: Tensor | None) -> Tensor:
         """[rows, *shape]: ∂E/∂variable; independence is a mistake, except of positions where no atom has neighbours."""
@@ -260,9 +255,8 @@ class Leaves:
             blocks.append(torch.stack(columns, dim=1))
         if not blocks:
             return first.new_zeros(0, *shape)
-        every = torch.stack(
-            blocks
-        )  # [first atom of a pair, second atom (of all structures), shape of a, shape of b]
+        # [first atom of a pair, second atom (of all structures), shape of a, shape of b]
+        every = torch.stack(blocks)
         pairs = [
             (number, atom)
             for size, start in zip(sizes.tolist(), firsts.tolist(), strict=True)
