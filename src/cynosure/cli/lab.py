@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -11,11 +11,14 @@ import typer
 from cynosure.cli.labels import Keys, Units, number_or_path, pairs
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from rich.console import Console
 
+    from cynosure.analysis import Report
     from cynosure.lab.progress import ProgressDisplay
 
 Result = TypeVar("Result")
+Plan = TypeVar("Plan", bound="DataclassInstance")
 
 lab = typer.Typer(
     name="lab",
@@ -74,21 +77,15 @@ def learning_curve(
     Equivariant networks of every --l-max, and the plain network on coordinates where the frames are of one molecule,
     with nested sets of training frames. The same command goes on with a curve that was interrupted.
     """
-    from dataclasses import replace
-
     from rich.console import Console
 
-    from cynosure.cli.report import print_report
     from cynosure.lab import DEMO_SETTINGS
     from cynosure.lab import learning_curve as curves
     from cynosure.training.config import merge, parse_assignment
 
     given = {"frames": _numbers("--frames", frames), "seeds": seeds, "l_max": _numbers("--l-max", l_max)}
     given |= {"steps": steps, "epochs": epochs}
-    plan = replace(
-        curves.QUICK if quick else curves.FULL,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    plan = _given(curves.QUICK if quick else curves.FULL, given)
     settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
     chosen, notes = curves.read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
     console = Console(highlight=False)
@@ -100,10 +97,7 @@ def learning_curve(
 
     curve = _measured(measure, curves.run_text, out, console)
     written = curves.write_curve(curve, out)
-    print_report(curves.describe(curve), console)
-    for sentence in (*curves.findings(curve), curves.conclusion(curve)):
-        print(f"\n{sentence}")
-    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+    _tell(curves.describe(curve), (*curves.findings(curve), curves.conclusion(curve)), written, console)
 
 
 @lab.command("pencil")
@@ -161,11 +155,8 @@ def pencil(
     errors, and how many frames each needs to reach the same error. Some ten minutes on one core. The same command goes
     on with an experiment that was interrupted.
     """
-    from dataclasses import replace
-
     from rich.console import Console
 
-    from cynosure.cli.report import print_report
     from cynosure.lab import DEMO_SETTINGS
     from cynosure.lab import pencil as pencils
     from cynosure.lab.curve_frames import read_curve_frames
@@ -174,10 +165,7 @@ def pencil(
     given = {"frames": _numbers("--frames", frames), "copies": _numbers("--copies", copies)}
     given |= {"l_max": _numbers("--l-max", l_max), "seeds": seeds, "steps": steps}
     given |= {"targets": _milli("--error", error)}
-    plan = replace(
-        pencils.QUICK if quick else pencils.FULL,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    plan = _given(pencils.QUICK if quick else pencils.FULL, given)
     settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
     chosen, notes = read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
     console = Console(highlight=False)
@@ -187,10 +175,7 @@ def pencil(
 
     found = _measured(measure, pencils.run_text, out, console)
     written = pencils.write_pencil(found, out)
-    print_report(pencils.describe(found), console)
-    for sentence in pencils.conclusion(found):
-        print(f"\n{sentence}")
-    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+    _tell(pencils.describe(found), pencils.conclusion(found), written, console)
 
 
 @lab.command("forces")
@@ -234,11 +219,8 @@ def forces(
     loops, and the energy in dynamics. Some seven minutes on one core. The same command goes on with an experiment that
     was interrupted.
     """
-    from dataclasses import replace
-
     from rich.console import Console
 
-    from cynosure.cli.report import print_report
     from cynosure.lab import DEMO_SETTINGS
     from cynosure.lab import forces as ways
     from cynosure.lab.curve_frames import read_curve_frames
@@ -246,10 +228,7 @@ def forces(
 
     given = {"frames": frames, "steps": steps, "picoseconds": picoseconds, "temperature": temperature}
     given |= {"trajectories": trajectories, "seed": seed}
-    plan = replace(
-        ways.QUICK if quick else ways.FULL,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    plan = _given(ways.QUICK if quick else ways.FULL, given)
     settings = merge({} if data else DEMO_SETTINGS, [parse_assignment(text) for text in set_ or []])
     chosen, notes = read_curve_frames(data, number_or_path(held_out), pairs(key), pairs(unit))
     console = Console(highlight=False)
@@ -259,10 +238,7 @@ def forces(
 
     found = _measured(measure, ways.run_text, out, console)
     written = ways.write_forces(found, out)
-    print_report(ways.describe(found), console)
-    for sentence in ways.conclusion(found):
-        print(f"\n{sentence}")
-    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+    _tell(ways.describe(found), ways.conclusion(found), written, console)
 
 
 @lab.command("mirror")
@@ -292,19 +268,13 @@ def mirror(
     Networks of O(3) and of SO(3), trained on the hand or the energy, of left hands alone or of both. Some four minutes
     on one core. The same command goes on with an experiment that was interrupted.
     """
-    from dataclasses import replace
-
     from rich.console import Console
 
-    from cynosure.cli.report import print_report
     from cynosure.lab import mirror as mirrors
     from cynosure.training.config import merge, parse_assignment
 
     given = {"molecules": molecules, "measured": measured, "steps": steps, "seed": seed}
-    plan = replace(
-        mirrors.QUICK if quick else mirrors.FULL,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    plan = _given(mirrors.QUICK if quick else mirrors.FULL, given)
     settings = merge({}, [parse_assignment(text) for text in set_ or []])
     console = Console(highlight=False)
 
@@ -313,10 +283,7 @@ def mirror(
 
     found = _measured(measure, mirrors.run_text, out, console)
     written = mirrors.write_mirror(found, out)
-    print_report(mirrors.describe(found), console)
-    for sentence in mirrors.conclusion(found):
-        print(f"\n{sentence}")
-    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+    _tell(mirrors.describe(found), mirrors.conclusion(found), written, console)
 
 
 @lab.command("look")
@@ -342,7 +309,6 @@ def look(
     from rich.console import Console
     from rich.progress import Progress
 
-    from cynosure.cli.report import print_report
     from cynosure.lab import look as looking
 
     seen = looking.look(irreps, molecule, path, l_max, seed)
@@ -355,10 +321,7 @@ def look(
             quick,
             lambda name, part: bar.update(task, description=f"drawing {name}", completed=part),
         )
-    print_report(looking.describe(seen), console)
-    for sentence in looking.sentences(seen):
-        print(f"\n{sentence}")
-    print(f"\nWritten: {', '.join(map(str, written.values()))}")
+    _tell(looking.describe(seen), looking.sentences(seen), written, console)
 
 
 def _measured(
@@ -374,6 +337,23 @@ def _measured(
     except Interrupted as stop:
         print(f"Stopped; the finished runs are kept in {out}. The same command goes on.")
         raise SystemExit(128 + stop.signal) from None
+
+
+def _given(plan: Plan, options: Mapping[str, Any]) -> Plan:
+    """A plan in which the options that were given have their values."""
+    from dataclasses import replace
+
+    return replace(plan, **{name: value for name, value in options.items() if value is not None})
+
+
+def _tell(report: Report, sentences: Iterable[str], written: Mapping[str, Path], console: Console) -> None:
+    """Print what came out: tables, sentences, and where it is written."""
+    from cynosure.cli.report import print_report
+
+    print_report(report, console)
+    for sentence in sentences:
+        print(f"\n{sentence}")
+    print(f"\nWritten: {', '.join(map(str, written.values()))}")
 
 
 def _milli(option: str, text: str | None) -> tuple[float, ...] | None:

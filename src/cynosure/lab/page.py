@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cynosure import __version__
 from cynosure.analysis import Table
+from cynosure.potentials import write_atomically
 from cynosure.training.display import duration
 
 _STYLE = """
@@ -44,6 +47,39 @@ pre i { color: var(--soft); font-style: normal; }
 summary { cursor: pointer; color: var(--accent); margin: .6rem 0; }
 footer { margin-top: 3.5rem; color: var(--soft); font-size: .86rem; }
 """
+
+
+def write_all(
+    folder: Path,
+    name: str,
+    draw: Callable[[Path], object],
+    values: Mapping[str, Any],
+    render: Callable[[Path], str],
+) -> dict[str, Path]:
+    """Write what an experiment leaves behind: a picture, all its numbers, and `report.html`.
+
+    Args:
+        folder: where to.
+        name: of the picture (`.png`) and the numbers (`.json`).
+        draw: writes the picture.
+        values: plain values, all of them finite.
+        render: makes the page, given the picture.
+
+    Returns:
+        `picture`, `json` and `report` to their paths.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    paths = {
+        "picture": folder / f"{name}.png",
+        "json": folder / f"{name}.json",
+        "report": folder / "report.html",
+    }
+    draw(paths["picture"])
+    write_atomically(paths["json"], (json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
+    write_atomically(paths["report"], render(paths["picture"]).encode())
+    return paths
 
 
 def document(title: str, sections: Iterable[str], seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from cynosure.lab import page
 from cynosure.lab.forces.figure import save_forces
 from cynosure.lab.forces.outcome import Comparison
 from cynosure.lab.forces.report import conclusion, tables, warnings
-from cynosure.potentials import write_atomically
 
 
 def write_forces(found: Comparison, folder: Path) -> dict[str, Path]:
@@ -23,15 +21,13 @@ def write_forces(found: Comparison, folder: Path) -> dict[str, Path]:
     Raises:
         OSError: a file cannot be written.
     """
-    paths = {
-        "picture": folder / "forces.png",
-        "json": folder / "forces.json",
-        "report": folder / "report.html",
-    }
-    save_forces(found, paths["picture"])
-    write_atomically(paths["json"], (json.dumps(to_json(found), indent=2, allow_nan=False) + "\n").encode())
-    write_atomically(paths["report"], render(found, paths["picture"]).encode())
-    return paths
+    return page.write_all(
+        folder,
+        "forces",
+        lambda path: save_forces(found, path),
+        to_json(found),
+        lambda picture: render(found, picture),
+    )
 
 
 def to_json(found: Comparison) -> dict[str, Any]:

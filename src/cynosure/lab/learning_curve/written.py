@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cynosure.lab import page
 from cynosure.lab.learning_curve.curve import Curve
 from cynosure.lab.learning_curve.figure import save_learning_curve
 from cynosure.lab.learning_curve.page import render
 from cynosure.lab.learning_curve.power_law import Estimate
 from cynosure.lab.learning_curve.report import conclusion, findings, warnings
 from cynosure.lab.runs import network_name
-from cynosure.potentials import write_atomically
 
 
 def write_curve(curve: Curve, folder: Path) -> dict[str, Path]:
@@ -26,11 +25,13 @@ def write_curve(curve: Curve, folder: Path) -> dict[str, Path]:
     Raises:
         OSError: a file cannot be written.
     """
-    paths = {"picture": folder / "curve.png", "json": folder / "curve.json", "report": folder / "report.html"}
-    save_learning_curve(curve, paths["picture"])
-    write_atomically(paths["json"], (json.dumps(to_json(curve), indent=2, allow_nan=False) + "\n").encode())
-    write_atomically(paths["report"], render(curve, paths["picture"]).encode())
-    return paths
+    return page.write_all(
+        folder,
+        "curve",
+        lambda path: save_learning_curve(curve, path),
+        to_json(curve),
+        lambda picture: render(curve, picture),
+    )
 
 
 def to_json(curve: Curve) -> dict[str, Any]:

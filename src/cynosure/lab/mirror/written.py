@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from cynosure.lab.mirror.cases import CASES
 from cynosure.lab.mirror.figure import save_mirror
 from cynosure.lab.mirror.outcome import Mirror
 from cynosure.lab.mirror.report import conclusion, tables, warnings
-from cynosure.potentials import write_atomically
 
 
 def write_mirror(found: Mirror, folder: Path) -> dict[str, Path]:
@@ -24,15 +22,13 @@ def write_mirror(found: Mirror, folder: Path) -> dict[str, Path]:
     Raises:
         OSError: a file cannot be written.
     """
-    paths = {
-        "picture": folder / "mirror.png",
-        "json": folder / "mirror.json",
-        "report": folder / "report.html",
-    }
-    save_mirror(found, paths["picture"])
-    write_atomically(paths["json"], (json.dumps(to_json(found), indent=2, allow_nan=False) + "\n").encode())
-    write_atomically(paths["report"], render(found, paths["picture"]).encode())
-    return paths
+    return page.write_all(
+        folder,
+        "mirror",
+        lambda path: save_mirror(found, path),
+        to_json(found),
+        lambda picture: render(found, picture),
+    )
 
 
 def to_json(found: Mirror) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from cynosure.lab import page
 from cynosure.lab.pencil.figure import save_pencil
 from cynosure.lab.pencil.outcome import TURNED, Pencil
 from cynosure.lab.pencil.report import conclusion, tables, warnings
-from cynosure.potentials import write_atomically
 
 
 def write_pencil(pencil: Pencil, folder: Path) -> dict[str, Path]:
@@ -22,15 +20,13 @@ def write_pencil(pencil: Pencil, folder: Path) -> dict[str, Path]:
     Raises:
         OSError: a file cannot be written.
     """
-    paths = {
-        "picture": folder / "pencil.png",
-        "json": folder / "pencil.json",
-        "report": folder / "report.html",
-    }
-    save_pencil(pencil, paths["picture"])
-    write_atomically(paths["json"], (json.dumps(to_json(pencil), indent=2, allow_nan=False) + "\n").encode())
-    write_atomically(paths["report"], render(pencil, paths["picture"]).encode())
-    return paths
+    return page.write_all(
+        folder,
+        "pencil",
+        lambda path: save_pencil(pencil, path),
+        to_json(pencil),
+        lambda picture: render(pencil, picture),
+    )
 
 
 def to_json(pencil: Pencil) -> dict[str, Any]:
