@@ -11,26 +11,14 @@ from cynosure.data import GraphDataset, epoch_batches
 from cynosure.lab.curve_frames import CurveFrames
 from cynosure.lab.progress import Watch
 from cynosure.lab.runs import Run
-from cynosure.lab.trained import require_settable, train_in
-from cynosure.potentials import Potential, flatten
+from cynosure.lab.trained import OWN, PLACES, in_common, require_settable, train_in, validations_every
+from cynosure.potentials import Potential
 from cynosure.training import TrainConfig, from_settings
 from cynosure.training.config import merge
 from cynosure.training.setup import resolve_model, resolve_sizes
 
 # What the experiment itself decides.
-_OWN = (
-    "data.train",
-    "data.val",
-    "data.keys",
-    "data.units",
-    "model.l_max",
-    "finetune",
-    "seed",
-    "epochs",
-    "minutes",
-    "patience",
-)
-_VALIDATIONS = 50  # in a run, about
+_OWN = (*OWN, "model.l_max")
 
 
 @dataclass(frozen=True)
@@ -70,9 +58,7 @@ class Potentials:
             ValueError: bad settings, or some that the experiment decides itself.
         """
         require_settable(settings, _OWN, experiment)
-        chosen = merge(
-            settings, [("data.train", "train.xyz"), ("data.val", "validation.xyz"), ("patience", None)]
-        )
+        chosen = merge(settings, PLACES)
         for degree in l_max:  # each must be one that the architecture knows
             config = resolve_model(from_settings(merge(chosen, [("model.l_max", degree)])), base=None)
         pool = GraphDataset(frames.pool, float(config.model["cutoff"]))
@@ -80,12 +66,7 @@ class Potentials:
 
     def setup(self) -> dict[str, Any]:
         """What two runs must have in common to be compared, as plain values."""
-        plain = flatten(self.config.to_json())
-        return {
-            key: value
-            for key, value in plain.items()
-            if key not in _OWN and key not in ("val_every", "device")
-        }
+        return in_common(self.config, _OWN)
 
     def batches(self, run: Run) -> int:
         """How many optimiser steps one pass through the frames of a run takes."""
@@ -115,6 +96,6 @@ class Potentials:
             "model": {**self.config.model, "l_max": run.l_max},
             "seed": run.seed,
             "epochs": epochs,
-            "val_every": max(1, epochs // _VALIDATIONS),
+            "val_every": validations_every(epochs),
         }
         return self.config.model_copy(update=own)

@@ -15,6 +15,34 @@ from cynosure.potentials import Potential, build, flatten, load
 from cynosure.training import TrainConfig, train
 from cynosure.training.interrupt import Interrupted
 
+# Settings that every experiment decides itself; each has some more of its own.
+OWN = (
+    "data.train",
+    "data.val",
+    "data.keys",
+    "data.units",
+    "finetune",
+    "seed",
+    "epochs",
+    "minutes",
+    "patience",
+)
+# And what is put in their place before a run has its own.
+PLACES = (("data.train", "train.xyz"), ("data.val", "validation.xyz"), ("patience", None))
+FEWEST_STEPS = 20  # fewer leave no room for a learning rate that rises and falls
+_VALIDATIONS = 50  # in a run, about
+
+
+def validations_every(epochs: int) -> int:
+    """Epochs between validations, for a run of so many."""
+    return max(1, epochs // _VALIDATIONS)
+
+
+def in_common(config: TrainConfig, own: Collection[str]) -> dict[str, Any]:
+    """What runs must have in common to be compared, as plain values: all but what the experiment decides itself."""
+    plain = flatten(config.to_json())
+    return {key: value for key, value in plain.items() if key not in (*own, "val_every", "device")}
+
 
 def require_settable(settings: Mapping[str, Any], own: Collection[str], experiment: str) -> None:
     """Raise if settings are among those that an experiment decides itself.

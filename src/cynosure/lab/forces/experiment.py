@@ -26,30 +26,32 @@ from cynosure.lab.one_thread import one_thread
 from cynosure.lab.progress import Progress, Watch
 from cynosure.lab.running import Experiment, do_runs
 from cynosure.lab.runs import Run
-from cynosure.lab.trained import require_possible, require_settable, train_in
+from cynosure.lab.trained import (
+    FEWEST_STEPS,
+    OWN,
+    PLACES,
+    in_common,
+    require_possible,
+    require_settable,
+    train_in,
+    validations_every,
+)
 from cynosure.o3 import random_rotation
-from cynosure.potentials import Potential, flatten, load
+from cynosure.potentials import Potential, load
 from cynosure.training import TrainConfig, from_settings
 from cynosure.training.config import merge
 from cynosure.training.setup import resolve_model, resolve_sizes
 
 # What the experiment itself decides.
 _OWN = (
-    *(
-        "data.train",
-        "data.val",
-        "data.keys",
-        "data.units",
-        "finetune",
-        "seed",
-        "epochs",
-        "minutes",
-        "patience",
-    ),
-    *("model.energy", "model.targets", "model.inputs", "model.derivatives", "loss.energy", "loss.stress"),
+    *OWN,
+    "model.energy",
+    "model.targets",
+    "model.inputs",
+    "model.derivatives",
+    "loss.energy",
+    "loss.stress",
 )
-_FEWEST_STEPS = 20  # fewer leave no room for a learning rate that rises and falls
-_VALIDATIONS = 50  # in a run, about
 _TIMESTEP = 0.5  # fs
 _SAMPLE_EVERY = 20  # steps
 _LOOP_SIZE = 0.05  # Å, root mean square displacement of an atom on the small circles
@@ -81,7 +83,7 @@ class Plan:
     probes: int = 8
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", _FEWEST_STEPS), ("trajectories", 1), ("probes", 1)):
+        for name, least in (("steps", FEWEST_STEPS), ("trajectories", 1), ("probes", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"the number of {name} must be at least {least}; got {getattr(self, name)}")
         if self.frames is not None and self.frames < 2:
@@ -162,7 +164,7 @@ def compare_forces(
             "model": {**config.model, **way.model},
             "seed": plan.seed + way.seed,
             "epochs": epochs,
-            "val_every": max(1, epochs // _VALIDATIONS),
+            "val_every": validations_every(epochs),
         }
         given = _forces_only(training), _forces_only(frames.validation)
         model, _ = train_in(parent / way.key, config.model_copy(update=own), *given, watch, run)
@@ -179,7 +181,7 @@ def compare_forces(
         outcome = measure_way(run, molecules[0].of(way), molecules[1].energy, held_out, plan, watch.advance)
         return replace(outcome, steps=epochs * batches, seconds=round(time.process_time() - began, 3))
 
-    setup = {**_setup(config), **_plain(plan), "data": frames.content_hash()}
+    setup = {**in_common(config, _OWN), **_plain(plan), "data": frames.content_hash()}
     runs = [Run(None, count, plan.seed, network=way.key) for way in WAYS]
     with one_thread():
         experiment = Experiment(
@@ -288,16 +290,9 @@ def _forces_only(frames: Frames) -> list[Atoms]:
 def _config(settings: Mapping[str, Any], species: list[int]) -> TrainConfig:
     """The settings that all networks share, checked with those of each way."""
     require_settable(settings, _OWN, "experiment")
-    own = [("data.train", "train.xyz"), ("data.val", "validation.xyz"), ("patience", None)]
-    config = resolve_model(from_settings(merge(settings, own)), base=None)
+    config = resolve_model(from_settings(merge(settings, PLACES)), base=None)
     require_possible(config, {way.name: way.model for way in WAYS if way.network == way.key}, species)
     return config
-
-
-def _setup(config: TrainConfig) -> dict[str, Any]:
-    """What networks must have in common to be compared, as plain values."""
-    plain = flatten(config.to_json())
-    return {key: value for key, value in plain.items() if key not in (*_OWN, "val_every", "device")}
 
 
 def _plain(plan: Plan) -> dict[str, Any]:

@@ -19,9 +19,8 @@ from cynosure.lab.plain import PLAIN, PLAIN_BATCH, plain_predictor, train_plain_
 from cynosure.lab.progress import Progress, Watch
 from cynosure.lab.running import Experiment, do_runs
 from cynosure.lab.runs import Run
+from cynosure.lab.trained import FEWEST_STEPS
 from cynosure.training import evaluate
-
-_FEWEST_STEPS = 20  # fewer leave no room for a learning rate that rises and falls
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Plan:
             )
         if not self.l_max or min(self.l_max) < 0:
             raise ValueError(f"l_max is a list of numbers from 0 upwards; got {list(self.l_max)}")
-        for name, least in (("seeds", 1), ("steps", _FEWEST_STEPS), ("epochs", 1)):
+        for name, least in (("seeds", 1), ("steps", FEWEST_STEPS), ("epochs", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"the number of {name} must be at least {least}; got {getattr(self, name)}")
 

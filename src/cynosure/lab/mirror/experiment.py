@@ -23,7 +23,16 @@ from cynosure.lab.one_thread import one_thread
 from cynosure.lab.progress import Progress, Watch
 from cynosure.lab.running import Experiment, do_runs
 from cynosure.lab.runs import Run
-from cynosure.lab.trained import require_possible, require_settable, train_in
+from cynosure.lab.trained import (
+    FEWEST_STEPS,
+    OWN,
+    PLACES,
+    in_common,
+    require_possible,
+    require_settable,
+    train_in,
+    validations_every,
+)
 from cynosure.potentials import Potential, flatten
 from cynosure.training import TrainConfig, from_settings
 from cynosure.training.config import merge
@@ -31,21 +40,13 @@ from cynosure.training.setup import resolve_model, resolve_sizes
 
 # What the experiment itself decides.
 _OWN = (
-    *(
-        "data.train",
-        "data.val",
-        "data.keys",
-        "data.units",
-        "finetune",
-        "seed",
-        "epochs",
-        "minutes",
-        "patience",
-    ),
-    *("model.energy", "model.targets", "model.inputs", "model.derivatives", "model.parity"),
+    *OWN,
+    "model.energy",
+    "model.targets",
+    "model.inputs",
+    "model.derivatives",
+    "model.parity",
 )
-_FEWEST_STEPS = 20  # fewer leave no room for a learning rate that rises and falls
-_VALIDATIONS = 50  # in a run, about
 _FEWEST = 20  # molecules: fewer have hardly one of each composition
 
 
@@ -68,7 +69,7 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("molecules", _FEWEST), ("measured", _FEWEST), ("steps", _FEWEST_STEPS)):
+        for name, least in (("molecules", _FEWEST), ("measured", _FEWEST), ("steps", FEWEST_STEPS)):
             if getattr(self, name) < least:
                 raise ValueError(f"the number of {name} must be at least {least}; got {getattr(self, name)}")
 
@@ -118,7 +119,7 @@ def measure_mirror(
             "model": {**config.model, **case.model},
             "seed": plan.seed,
             "epochs": epochs,
-            "val_every": max(1, epochs // _VALIDATIONS),
+            "val_every": validations_every(epochs),
         }
         began = time.process_time()
         given = shown(case, hands.training), shown(case, hands.validation)
@@ -126,7 +127,12 @@ def measure_mirror(
         measured = ask(model, case, hands)
         return Outcome(run, *measured, steps, round(time.process_time() - began, 3))
 
-    setup = {**_setup(config), "molecules": plan.molecules, "measured": plan.measured, "steps": plan.steps}
+    setup = {
+        **in_common(config, _OWN),
+        "molecules": plan.molecules,
+        "measured": plan.measured,
+        "steps": plan.steps,
+    }
     runs = [Run(None, plan.molecules, plan.seed, network=case.key) for case in CASES]
     with one_thread():
         experiment = Experiment(
@@ -199,19 +205,12 @@ def _spread(molecules: Sequence[Atoms]) -> float:
 def _config(settings: Mapping[str, Any]) -> TrainConfig:
     """The settings that all networks share, checked with those of each case."""
     require_settable(settings, _OWN, "experiment")
-    own = [("data.train", "train.xyz"), ("data.val", "validation.xyz"), ("patience", None)]
-    chosen = merge(DEFAULTS, [*flatten(settings).items(), *own])
+    chosen = merge(DEFAULTS, [*flatten(settings).items(), *PLACES])
     config = resolve_model(from_settings(chosen), base=None)
     require_possible(
         config, {case.name: case.model for case in CASES}, [atomic_numbers[one] for one in ELEMENTS]
     )
     return config
-
-
-def _setup(config: TrainConfig) -> dict[str, Any]:
-    """What networks must have in common to be compared, as plain values."""
-    plain = flatten(config.to_json())
-    return {key: value for key, value in plain.items() if key not in (*_OWN, "val_every", "device")}
 
 
 def _method(plan: Plan, hands: Hands, steps: int) -> str:

@@ -21,8 +21,8 @@ from cynosure.lab.plain import PLAIN_BATCH, plain_predictor, train_plain_network
 from cynosure.lab.progress import Progress, Watch
 from cynosure.lab.running import Experiment, do_runs
 from cynosure.lab.runs import Run
+from cynosure.lab.trained import FEWEST_STEPS
 
-_FEWEST_STEPS = 20  # fewer leave no room for a learning rate that rises and falls
 _FIRST_SIZE, _STRIDE = 10, 4  # numbers of training frames: 10, 40, 160, …
 # Errors to be reached, as parts of the error of answering zero.
 _TARGETS = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
@@ -62,7 +62,7 @@ class Plan:
             raise ValueError(f"copies is a list of numbers from 1 upwards; got {list(self.copies)}")
         if not self.l_max or min(self.l_max) < 0:
             raise ValueError(f"l_max is a list of numbers from 0 upwards; got {list(self.l_max)}")
-        for name, least in (("seeds", 1), ("steps", _FEWEST_STEPS)):
+        for name, least in (("seeds", 1), ("steps", FEWEST_STEPS)):
             if getattr(self, name) < least:
                 raise ValueError(f"the number of {name} must be at least {least}; got {getattr(self, name)}")
         if self.targets is not None and not (self.targets and min(self.targets) > 0):
