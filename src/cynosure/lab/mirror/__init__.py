@@ -3,6 +3,7 @@
 from cynosure.lab.mirror.cases import CASES, Case
 from cynosure.lab.mirror.experiment import FULL, QUICK, Plan, measure_mirror
 from cynosure.lab.mirror.molecules import (
+    REAL,
     Composition,
     compositions,
     hand,
@@ -19,6 +20,7 @@ __all__ = [
     "CASES",
     "FULL",
     "QUICK",
+    "REAL",
     "Case",
     "Composition",
     "Mirror",

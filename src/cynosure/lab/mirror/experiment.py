@@ -17,7 +17,7 @@ from torch import Tensor
 from cynosure.data import Frames, GraphDataset, epoch_batches
 from cynosure.graph import batch, from_atoms
 from cynosure.lab.mirror.cases import CASES, DEFAULTS, LEFT, Case
-from cynosure.lab.mirror.molecules import ELEMENTS, HAND, Hands, both, make_hands, mirrored
+from cynosure.lab.mirror.molecules import ELEMENTS, HAND, REAL, Hands, both, make_hands, mirrored
 from cynosure.lab.mirror.outcome import SETS, Mirror, Outcome
 from cynosure.lab.one_thread import one_thread
 from cynosure.lab.progress import Progress, Watch
@@ -47,7 +47,7 @@ _OWN = (
     "model.derivatives",
     "model.parity",
 )
-_FEWEST = 20  # molecules: fewer have hardly one of each composition
+_FEWEST = 20  # molecules: fewer have hardly one of each kind
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class Plan:
 
     Attributes:
         molecules: to train on.
-        measured: to measure with, of compositions that were trained on, and as many of others; with as many mirror
-            images.
+        measured: to measure with, of compositions that were trained on, and as many of real molecules and of other
+            compositions; with as many mirror images.
         steps: every network takes at least so many optimiser steps, and goes a whole number of times through its
             molecules.
         seed: of the molecules, the initial weights and the order of molecules.
     """
 
-    molecules: int = 280
+    molecules: int = 480
     measured: int = 210
     steps: int = 3000
     seed: int = 0
@@ -76,7 +76,7 @@ class Plan:
 
 FULL = Plan()
 # The whole way in less than a minute; hardly anything is learnt, and what parity promises holds all the same.
-QUICK = Plan(molecules=70, measured=42, steps=210)
+QUICK = Plan(molecules=72, measured=42, steps=210)
 
 
 def measure_mirror(
@@ -88,7 +88,8 @@ def measure_mirror(
 ) -> Mirror:
     """Measure which networks can tell the hands of chiral molecules apart.
 
-    1. Look at the settings, and make left-handed molecules of ten compositions, three of which are never trained on.
+    1. Look at the settings, and make left-handed molecules: of ten compositions, three of which are never trained on,
+       and of those that ASE brings along.
     2. For every case, unless it is there already: train its network on left-handed molecules, or on as many of which
        every second is its mirror image; to tell the hand, or the energy.
     3. Ask it about molecules that it was not trained on, and about their mirror images, in float64.
@@ -169,7 +170,7 @@ def ask(model: Potential, case: Case, hands: Hands) -> tuple[dict[str, float], f
     """
     model = model.double()
     scores, halves = {}, {}
-    for name, molecules in (("familiar", hands.familiar), ("new", hands.new)):
+    for name, molecules in (("familiar", hands.familiar), ("real", hands.real), ("new", hands.new)):
         every = both(molecules)
         answers = _answers(model, every, case)
         labels = torch.tensor(
@@ -216,12 +217,15 @@ def _config(settings: Mapping[str, Any]) -> TrainConfig:
 def _method(plan: Plan, hands: Hands, steps: int) -> str:
     return (
         f"Every network took {steps:,} optimiser steps on {plan.molecules} molecules of "
-        f"{', '.join(map(str, hands.trained_on))}: left hands (S), or as many of which the second half are mirror "
-        f"images. Best weights were chosen by {plan.molecules // 5} others like them. All were asked, in float64, "
-        f"about {plan.measured} new molecules of these compositions, about {plan.measured} of compositions that were "
-        f"never trained on ({', '.join(map(str, hands.never_seen))}), and about the mirror images of all. A molecule "
-        "is a centre with four different substituents, its bonds stretched by 5 % and bent by some 9°, in a random "
-        "orientation. Its hand is the sign of (r₁ − r₄) · ((r₂ − r₄) × (r₃ − r₄)), with r₁ to r₄ the substituents by "
-        "descending atomic number: + for S, − for R. Its energy is one of distances: springs along the bonds and a "
-        "repulsion between substituents, equal for mirror images as any energy of nature's electrons."
+        f"{', '.join(map(str, hands.trained_on))}, and of real ones ({', '.join(REAL.values())}): left hands, or as "
+        "many of which the second half are mirror images. Best weights were chosen by "
+        f"{plan.molecules // 5} others like them. All were asked, in float64, about {plan.measured} new molecules of "
+        f"these compositions, {plan.measured} of the real ones, {plan.measured} of compositions that were never "
+        f"trained on ({', '.join(map(str, hands.never_seen))}), and about the mirror images of all. A molecule of a "
+        "composition is a centre with four different substituents, its bonds stretched by 5 % and bent by some 9°; its "
+        "hand is the sign of (r₁ − r₄) · ((r₂ − r₄) × (r₃ − r₄)), with r₁ to r₄ the substituents by descending atomic "
+        "number: + for S, − for R. A real molecule has ASE's geometry (G2 set), rattled by 0.05 Å; + is the hand that "
+        "it has there. Orientation and order of atoms are random. The energy is one of distances: "
+        "springs along bonds and a repulsion of all other pairs, equal for mirror images as any energy of nature's "
+        "electrons."
     )

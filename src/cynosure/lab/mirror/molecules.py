@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from ase import Atoms
+from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import ArrayLike
@@ -17,11 +18,22 @@ from cynosure.o3 import random_rotation
 
 CENTRES = ("C", "Si")
 SUBSTITUENTS = ("H", "F", "Cl", "Br", "I")
-ELEMENTS = (*CENTRES, *SUBSTITUENTS)
+# ASE's name of each molecule of its G2 set that is chiral in the geometry that it has there, and what it is. (In nature
+# they turn into their mirror images, by rotating about a bond; each of the two has a hand all the same.)
+REAL = {
+    "H2O2": "hydrogen peroxide",
+    "N2H4": "hydrazine",
+    "H2COH": "the hydroxymethyl radical",
+    "CH3CONH2": "acetamide",
+    "C2H6CHOH": "isopropanol",
+}
+ELEMENTS = (*CENTRES, *SUBSTITUENTS, "N", "O")
 HAND = "hand"  # the column with the label
 
 _STRETCH = 0.05  # standard deviation of a bond length, as a part of it
 _BEND = 0.15  # standard deviation of each component of a bond's direction
+_RATTLE = 0.05  # Å, standard deviation of each coordinate of a real molecule
+_BONDED = 1.3  # times the sum of covalent radii
 _STIFFNESS = 20.0  # eV/Å²
 _REPULSION, _RANGE = 4.0, 0.6  # eV, Å
 _FLATTEST = 0.2  # of the handedness of a tetrahedron; flatter molecules are nearly their own mirror images
@@ -87,35 +99,47 @@ def hand(numbers: ArrayLike, positions: ArrayLike) -> int:
 
 
 def mirror_symmetric_energy(numbers: ArrayLike, positions: ArrayLike) -> float:
-    """eV: springs to the centre and a repulsion of the substituents; distances alone, so that mirror images are equal.
+    """eV: springs along bonds and a repulsion of all other pairs; distances alone, so that mirror images are equal.
 
-    E = Σ_i k/2 (d_i − d⁰_i)² + Σ_{i<j} A exp(−(d_ij − R_i − R_j)/ρ), with d⁰ and R sums of, and covalent radii, k = 20
-    eV/Å², A = 4 eV, ρ = 0.6 Å. It stands for a quantum-mechanical energy, which has the same symmetry.
+    E = Σ_bonds k/2 (d_ij − R_i − R_j)² + Σ_others A exp(−(d_ij − R_i − R_j)/ρ), with R covalent radii, k = 20 eV/Å²,
+    A = 4 eV, ρ = 0.6 Å. A bond is a pair nearer than 1.3 (R_i + R_j) of which not both are H or halogens. It stands for
+    a quantum-mechanical energy, which has the same symmetry.
 
     Args:
-        numbers: [5] atomic numbers, the centre anywhere.
-        positions: [5, 3] Å.
+        numbers: [N] atomic numbers.
+        positions: [N, 3] Å.
     """
     numbers, positions = np.asarray(numbers), np.asarray(positions, dtype=float)
-    centres = [chemical_symbols.index(one) for one in CENTRES]
-    (centre,) = np.flatnonzero(np.isin(numbers, centres))
-    others = np.delete(np.arange(len(numbers)), centre)
     radii = covalent_radii[numbers]
-    bonds = np.linalg.norm(positions[others] - positions[centre], axis=1)
-    energy = 0.5 * _STIFFNESS * np.sum((bonds - radii[others] - radii[centre]) ** 2)
-    for i, j in itertools.combinations(others, 2):
-        gap = np.linalg.norm(positions[i] - positions[j]) - radii[i] - radii[j]
-        energy += _REPULSION * np.exp(-gap / _RANGE)
+    ends = np.isin(numbers, [chemical_symbols.index(one) for one in SUBSTITUENTS])
+    energy = 0.0
+    for i, j in itertools.combinations(range(len(numbers)), 2):
+        distance, touching = np.linalg.norm(positions[i] - positions[j]), radii[i] + radii[j]
+        if distance < _BONDED * touching and not (ends[i] and ends[j]):
+            energy += 0.5 * _STIFFNESS * (distance - touching) ** 2
+        else:
+            energy += _REPULSION * np.exp(-(distance - touching) / _RANGE)
     return float(energy)
 
 
-def random_molecule(composition: Composition, rng: np.random.Generator) -> Atoms:
-    """One molecule of the left hand (S), bent and stretched at random, in a random orientation, its atoms in any order.
+def random_molecule(kind: Composition | str, rng: np.random.Generator) -> Atoms:
+    """One molecule of the left hand, distorted at random, in a random orientation, its atoms in any order.
 
     Args:
-        composition: its atoms.
+        kind: a composition, of which S is the left hand, bent and stretched; or one of `REAL`, of which ASE's own
+            geometry is the left hand, rattled.
         rng: source of everything random.
     """
+    atoms = _tetrahedron(kind, rng) if isinstance(kind, Composition) else molecule(kind)
+    if isinstance(kind, str):
+        atoms.positions += _RATTLE * rng.standard_normal((len(atoms), 3))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    atoms.positions = atoms.positions @ random_rotation(generator=generator).numpy().T
+    return labelled(atoms[rng.permutation(len(atoms))], 1)
+
+
+def _tetrahedron(composition: Composition, rng: np.random.Generator) -> Atoms:
+    """A left hand (S), upright, its centre first."""
     symbols = [composition.centre, *composition.substituents]
     radii = np.array([covalent_radii[chemical_symbols.index(one)] for one in symbols])
     while True:
@@ -124,25 +148,20 @@ def random_molecule(composition: Composition, rng: np.random.Generator) -> Atoms
         if abs(np.linalg.det(directions[:3] - directions[3])) > _FLATTEST * _WHOLE:
             break
     lengths = (radii[0] + radii[1:]) * (1 + _STRETCH * rng.standard_normal(4))
-    positions = np.concatenate([np.zeros((1, 3)), lengths[:, None] * directions])
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    positions = positions @ random_rotation(generator=generator).numpy().T
-    order = rng.permutation(len(symbols))
-    atoms = Atoms([symbols[place] for place in order], positions[order])
-    if hand(atoms.numbers, atoms.positions) < 0:
-        atoms.positions *= -1
-    return labelled(atoms)
+    atoms = Atoms(symbols, np.concatenate([np.zeros((1, 3)), lengths[:, None] * directions]))
+    atoms.positions *= hand(atoms.numbers, atoms.positions)
+    return atoms
 
 
 def mirrored(atoms: Atoms) -> Atoms:
     """The mirror image, with labels of its own."""
-    return labelled(Atoms(atoms.numbers, -atoms.positions))
+    return labelled(Atoms(atoms.numbers, -atoms.positions), -atoms.info[HAND])
 
 
-def labelled(atoms: Atoms) -> Atoms:
-    """The same atoms with their hand and their energy (eV)."""
+def labelled(atoms: Atoms, which: float) -> Atoms:
+    """The same atoms with their hand, which is told, and their energy (eV)."""
     atoms = Atoms(atoms.numbers, atoms.positions)
-    atoms.info[HAND] = float(hand(atoms.numbers, atoms.positions))
+    atoms.info[HAND] = float(which)
     energy = mirror_symmetric_energy(atoms.numbers, atoms.positions)
     atoms.calc = SinglePointCalculator(atoms, energy=energy)
     return atoms
@@ -153,8 +172,9 @@ class Hands:
     """Left-handed molecules; their mirror images are made where they are wanted.
 
     Attributes:
-        training, validation: of the compositions that are trained on.
+        training, validation: of the compositions that are trained on, and of the real molecules.
         familiar: others of these compositions, to measure with.
+        real: others of the real molecules.
         new: of other compositions, to measure with.
         trained_on, never_seen: the compositions.
     """
@@ -162,6 +182,7 @@ class Hands:
     training: tuple[Atoms, ...]
     validation: tuple[Atoms, ...]
     familiar: tuple[Atoms, ...]
+    real: tuple[Atoms, ...]
     new: tuple[Atoms, ...]
     trained_on: tuple[Composition, ...]
     never_seen: tuple[Composition, ...]
@@ -171,10 +192,10 @@ def make_hands(training: int, validation: int, measured: int, seed: int, never_s
     """Molecules to train on, and molecules of other compositions to measure with.
 
     Args:
-        training, validation, measured: how many, shared evenly among the compositions; the last of each sort.
+        training, validation, measured: how many, shared evenly among the kinds of molecules; the last of each sort.
         seed: of the draw and of the molecules.
-        never_seen: how many of the ten compositions are held out. Which is drawn, but so that all elements are trained
-            on.
+        never_seen: how many of the ten compositions are held out. Which is drawn, but so that all their elements are
+            trained on.
 
     Raises:
         ValueError: so many compositions that no choice trains on every element.
@@ -184,7 +205,10 @@ def make_hands(training: int, validation: int, measured: int, seed: int, never_s
     for _ in range(1000):
         order = rng.permutation(len(every))
         chosen = [every[place] for place in np.sort(order[never_seen:])]
-        if {symbol for one in chosen for symbol in (one.centre, *one.substituents)} == set(ELEMENTS):
+        if {symbol for one in chosen for symbol in (one.centre, *one.substituents)} == {
+            *CENTRES,
+            *SUBSTITUENTS,
+        }:
             break
     else:
         raise ValueError(
@@ -192,9 +216,10 @@ def make_hands(training: int, validation: int, measured: int, seed: int, never_s
         )
     others = [every[place] for place in np.sort(order[:never_seen])]
     return Hands(
-        _some(training, chosen, rng),
-        _some(validation, chosen, rng),
+        _some(training, [*chosen, *REAL], rng),
+        _some(validation, [*chosen, *REAL], rng),
         _some(measured, chosen, rng),
+        _some(measured, list(REAL), rng),
         _some(measured, others, rng),
         tuple(chosen),
         tuple(others),
@@ -206,5 +231,5 @@ def both(molecules: Sequence[Atoms]) -> list[Atoms]:
     return [*molecules, *map(mirrored, molecules)]
 
 
-def _some(count: int, kinds: Sequence[Composition], rng: np.random.Generator) -> tuple[Atoms, ...]:
+def _some(count: int, kinds: Sequence[Composition | str], rng: np.random.Generator) -> tuple[Atoms, ...]:
     return tuple(random_molecule(kinds[number % len(kinds)], rng) for number in range(count))

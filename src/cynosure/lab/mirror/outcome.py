@@ -9,8 +9,9 @@ from cynosure.lab.mirror.cases import CASES, Case
 from cynosure.lab.mirror.molecules import Composition
 from cynosure.lab.runs import Run
 
-# What is measured with: molecules of compositions that were trained on, and of others; each with its mirror image.
-SETS = ("familiar left", "familiar right", "new left", "new right")
+# What is measured with: new molecules of compositions that were trained on, of ASE's, and of compositions that were not
+# trained on; each with its mirror image.
+SETS = ("familiar left", "familiar right", "real left", "real right", "new left", "new right")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ def _odd(left: Outcome, both: Outcome) -> str:
     told = _told(left)
     start = (
         f"O(3) with a 0o target, trained on left hands alone, tells {_percent(told[0])} of the left hands of new "
-        f"compositions and {_percent(told[1])} of their mirror images, of which it never saw one"
+        f"compositions and {_percent(told[1])} of their mirror images, and of ASE's molecules "
+        f"{_percent(left.scores['real left'])} and {_percent(left.scores['real right'])}; it never saw a right one"
     )
     if left.sum > _KEPT:
         return f"{start}; but p′ = −p fails by {_small(left.sum)}, so it lacks the symmetry."
