@@ -29,15 +29,14 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from cynosure.graph import neighbour_list
 
 Array = NDArray[np.float64]
 
-# A file needs chemical symbols. Hydrogen's nucleus is the proton; a neutron has none, and helium stands for it.
-PROTON, NEUTRON = "H", "He"
+PROTON, NEUTRON = "p", "n"
+KIND = "nucleon"  # the column that says which of them each is
 
 CORE, ATTRACTION, ISOSPIN = 110.0, -26.0, 24.0  # MeV: a, b, c
 RANGE = 1.25  # fm²: Λ
@@ -101,7 +100,7 @@ def _taper(r: Array) -> tuple[Array, Array]:
 
 def is_proton(atoms: Atoms) -> NDArray[np.bool_]:
     """[N]: which nucleons are protons."""
-    return np.asarray(atoms.numbers == atomic_numbers[PROTON], dtype=np.bool_)
+    return np.asarray(atoms.arrays[KIND] == PROTON, dtype=np.bool_)
 
 
 class Reference(Calculator):

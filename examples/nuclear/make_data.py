@@ -19,7 +19,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from examples.nuclear.dynamics import Motion
-from examples.nuclear.interaction import NEUTRON, PROTON, Reference
+from examples.nuclear.interaction import KIND, NEUTRON, PROTON, Reference
 
 APART = 50  # steps of 1 fm/c
 FRICTION = 1 / APART
@@ -62,7 +62,8 @@ def start(chain: Chain, rng: np.random.Generator) -> Atoms:
     chosen = rng.permutation(len(sites))[:count]
     positions = (sites[chosen] + rng.normal(scale=0.1, size=(count, 3))) * side / along
     protons = round(count * chain.protons)
-    atoms = Atoms([PROTON] * protons + [NEUTRON] * (count - protons), positions)
+    atoms = Atoms(positions=positions)
+    atoms.set_array(KIND, np.array([PROTON] * protons + [NEUTRON] * (count - protons)))
     if chain.periodic:
         atoms.set_cell([side] * 3)
         atoms.pbc = True

@@ -8,18 +8,20 @@ from rich.console import Console
 from cynosure.training.display import (
     BarDisplay,
     LineDisplay,
-    describe_errors,
     display_for,
     duration,
 )
-from cynosure.training.metrics import ErrorStats
+from cynosure.training.metrics import ErrorStats, Metrics
 
-ERRORS = {
-    "energy": ErrorStats(9.0, 9.0, 9.0, 1),
-    "energy_per_atom": ErrorStats(0.0012, 0.002, 0.01, 1),
-    "forces": ErrorStats(0.0234, 0.03, 0.1, 9),
-    "stress": ErrorStats(0.001, 0.002, 0.003, 9),
-}
+METRICS = Metrics(
+    1,
+    {
+        "energy": ErrorStats(9.0, 9.0, 9.0, 1),
+        "energy_per_atom": ErrorStats(0.0012, 0.002, 0.01, 1),
+        "forces": ErrorStats(0.0234, 0.03, 0.1, 9),
+        "stress": ErrorStats(0.001, 0.002, 0.003, 9),
+    },
+)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +40,8 @@ def test_durations(seconds, text):
 
 
 def test_errors_in_words():
-    assert describe_errors(ERRORS) == "energy 1.2 meV/atom, forces 23.4 meV/Å, stress 0.16 GPa"
-    assert describe_errors({"forces": ERRORS["forces"]}) == "forces 23.4 meV/Å"
+    assert METRICS.in_words() == "energy 1.2 meV/atom, forces 23.4 meV/Å, stress 0.16 GPa"
+    assert Metrics(1, {"forces": METRICS.errors["forces"]}).in_words() == "forces 23.4 meV/Å"
 
 
 def training_step(display, step=3):
@@ -51,9 +53,9 @@ def test_lines_come_now_and_then():
     display = LineDisplay(stream, interval=1000.0)
     training_step(display)
     assert stream.getvalue() == ""
-    display.validation(step=3, score=1.0, best=False, errors=ERRORS)
+    display.validation(step=3, score=1.0, best=False, metrics=METRICS)
     assert stream.getvalue() == ""
-    display.validation(step=3, score=1.0, best=True, errors=ERRORS)
+    display.validation(step=3, score=1.0, best=True, metrics=METRICS)
     assert "validation at step 3: energy 1.2 meV/atom" in stream.getvalue()
     eager = LineDisplay(stream, interval=0.0)
     training_step(eager)
@@ -64,7 +66,7 @@ def test_a_bar_has_the_rate_the_loss_and_the_time_left_on_a_narrow_terminal():
     stream = io.StringIO()
     display = BarDisplay(Console(file=stream, force_terminal=True, width=80))
     display.say("[bold]Plain [text]")
-    display.validation(step=1, score=1.0, best=True, errors=ERRORS)
+    display.validation(step=1, score=1.0, best=True, metrics=METRICS)
     training_step(display)
     display.evaluating("validation", 3, 10)
     display.close()

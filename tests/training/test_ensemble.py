@@ -32,7 +32,7 @@ class StopOnce(Display):
     def __init__(self, after):
         self.after = after
 
-    def validation(self, *, step, score, best, errors):
+    def validation(self, *, step, score, best, metrics):
         if step > self.after:
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -45,7 +45,7 @@ class Recorder(Display):
     def say(self, text):
         self.text += text + "\n"
 
-    def validation(self, *, step, score, best, errors):
+    def validation(self, *, step, score, best, metrics):
         if self.after_validation is not None:
             self.after_validation(step)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from ase import Atoms
@@ -56,15 +57,24 @@ def check(
     """
     if len(atoms) == 0:
         raise ValueError("this structure has no atoms; give at least one")
+    atoms = model.points.numbered(atoms)
     exact = model if model.dtype == torch.float64 else deepcopy(model).to(torch.float64)
     found: list[Deviation] = []
+
+    def tell(deviations: list[Deviation]) -> None:
+        for one in deviations:
+            unit = one.unit.replace("eV", model.points.energy).replace("Å", model.points.length)
+            found.append(replace(one, unit=unit))
+            if on_deviation is not None:
+                on_deviation(found[-1])
+
     for measure in (*(CHECKS if model.config.energy else ()), *DECLARED_CHECKS):
-        found += _tell(measure(exact, atoms), on_deviation)
+        tell(measure(exact, atoms))
     engine = Evaluator(model)
     if not model.config.energy:
         return found
     if model.dtype != torch.float64 or engine.engine == "core":
-        found += _tell(precision(engine, exact, atoms), on_deviation)
+        tell(precision(engine, exact, atoms))
     return found
 
 
@@ -87,13 +97,6 @@ def precision(engine: Evaluator, exact: Potential, atoms: Atoms) -> list[Deviati
         Deviation(f"{name}: energy", energy, allowed, "eV/atom", note=note),
         Deviation(f"{name}: forces", forces, 10 * allowed * largest, "eV/Å", note=note),
     ]
-
-
-def _tell(found: list[Deviation], listener: Callable[[Deviation], None] | None) -> list[Deviation]:
-    if listener is not None:
-        for deviation in found:
-            listener(deviation)
-    return found
 
 
 def verdict(found: list[Deviation]) -> str:

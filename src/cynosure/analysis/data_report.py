@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 from ase import units
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import covalent_radii
 
 from cynosure.analysis.report import Report, Table
 from cynosure.data import Frame, Frames, fit_e0s
@@ -164,7 +164,7 @@ def _warnings(frames: Frames, survey: _Survey) -> list[str]:
         found.append(
             f"{len(survey.twins)} frames repeat an earlier structure, such as {second} that of {first}"
         )
-    rare = [chemical_symbols[z] for z, count in sorted(survey.frames_with.items()) if count < _RARE]
+    rare = [frames.points.name(z) for z, count in sorted(survey.frames_with.items()) if count < _RARE]
     if rare and len(frames) >= _RARE:
         found.append(f"fewer than {_RARE} frames have {', '.join(rare)}: a model would hardly learn it")
     partly = [label for label, count in frames.label_counts().items() if 0 < count < len(frames)]

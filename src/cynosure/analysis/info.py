@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ase.data import chemical_symbols
-
 from cynosure.analysis.data_report import describe_data
 from cynosure.analysis.memory import DEFAULT_DENSITY, estimate_memory_at_density, free_memory, memory_rows
 from cynosure.analysis.report import Report, Table
@@ -95,8 +93,8 @@ def describe_model(path: str | Path, atoms: int | None = None, density: float | 
     overview = {
         "format": str(header["format"]),
         "parameters": f"{parameters:,} in {header['dtype']} ({size:.2f} MB)",
-        "elements": ", ".join(chemical_symbols[number] for number in model.species),
-        "cutoff": f"{model.cutoff:g} Å",
+        **_points(model),
+        "cutoff": f"{model.cutoff:g} {model.points.length}",
         "neighbours in training": f"{model.calibration.avg_neighbours:.1f} per atom",
         **_members(model),
         "promises": ", ".join(_promises(model)),
@@ -124,6 +122,14 @@ def describe_model(path: str | Path, atoms: int | None = None, density: float | 
         ),
         is_model=True,
     )
+
+
+def _points(model: Potential) -> dict[str, str]:
+    """What it is of."""
+    points, names = model.points, model.points.listed(model.species)
+    units = {} if points.in_atomic_units else {"units": f"{points.energy}, {points.length}"}
+    column = "" if points.key is None else f", column '{points.key}'"
+    return {("points" if points.names else "elements"): names + column, **units}
 
 
 def _members(model: Potential) -> dict[str, str]:
@@ -166,13 +172,13 @@ def _promises(model: Potential) -> list[str]:
 def _elements(model: Potential) -> Table:
     calibration = model.calibration
     rows = tuple(
-        (chemical_symbols[number], f"{e0:.6f}", f"{scale:.6g}", f"{shift:.6g}")
+        (model.points.name(number), f"{e0:.6f}", f"{scale:.6g}", f"{shift:.6g}")
         for number, e0, scale, shift in zip(
             calibration.species, calibration.e0s, calibration.scale, calibration.shift, strict=True
         )
     )
-    title = f"Elements (E0s: {calibration.e0_kind})"
-    return Table(title, ("element", "E0 (eV)", "scale (eV)", "shift (eV)"), rows)
+    title = f"{'Points' if model.points.names else 'Elements'} (E0s: {calibration.e0_kind})"
+    return Table(title, ("", *(f"{what} ({model.points.energy})" for what in ("E0", "scale", "shift"))), rows)
 
 
 def _memory(model: Potential, atoms: int, density: float) -> Table:

@@ -39,7 +39,9 @@ def eval(
     from cynosure.training.stress_order import StressOrder
 
     potential = load(model, device=resolve_device(device))
-    frames = read_frames(data, pairs(key), pairs(unit), declared=potential.config.columns)
+    frames = read_frames(
+        data, pairs(key), pairs(unit), declared=potential.config.columns, points=potential.points
+    )
     print(frames.summary())
     display, order, parity = display_for(), StressOrder(frames.groups), ParitySample()
     try:

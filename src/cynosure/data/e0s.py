@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from cynosure.data.frames import Frames
 from cynosure.data.readers import read_frames
+from cynosure.graph import ATOMS, Points
 
 # Singular values below this, relative to the largest, say nothing about the data.
 _RANK_TOLERANCE = 1e-10
@@ -30,18 +30,21 @@ class E0Fit:
         n_species: how many E0s there are. With rank < n_species the data leave some combinations open, and
             the E0s are the shortest vector among those that fit equally well.
         rmse_per_atom: eV, of the energy per atom, with the E0s and what was taken for the rest of it.
+        points: what kinds and units are called.
     """
 
     e0s: dict[int, float]
     rank: int
     n_species: int
     rmse_per_atom: float
+    points: Points = ATOMS
 
     def __str__(self) -> str:
-        values = ", ".join(f"{chemical_symbols[number]} {value:.4f}" for number, value in self.e0s.items())
+        values = ", ".join(f"{self.points.name(number)} {value:.4f}" for number, value in self.e0s.items())
+        unit, factor = self.points.units["energy_per_atom"]
         text = (
-            f"E0s by least squares (eV): {values}; rank {self.rank} of {self.n_species},"
-            f" residual {1e3 * self.rmse_per_atom:.1f} meV/atom"
+            f"E0s by least squares ({self.points.energy}): {values}; rank {self.rank} of {self.n_species},"
+            f" residual {factor * self.rmse_per_atom:.1f} {unit}"
         )
         if self.rank < self.n_species:
             text += (
@@ -88,16 +91,20 @@ def fit_e0s(frames: Frames, beyond: NDArray[np.float64] | None = None) -> E0Fit:
         rank=int(rank),
         n_species=len(species),
         rmse_per_atom=residual / math.sqrt(len(labelled)),
+        points=frames.points,
     )
 
 
 def isolated_e0s(
-    path: str | Path, keys: Mapping[str, str] | None = None, units: Mapping[str, str] | None = None
+    path: str | Path,
+    keys: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    points: Points = ATOMS,
 ) -> dict[int, float]:
     """E0s from a file in which every frame is one atom with its energy.
 
     Args:
-        path, keys, units: as for `read_frames`.
+        path, keys, units, points: as for `read_frames`.
 
     Returns:
         atomic number to eV, ascending.
@@ -107,7 +114,7 @@ def isolated_e0s(
             than 1e-6 eV apart; and as `read_frames`.
     """
     e0s: dict[int, float] = {}
-    for frame in read_frames(path, keys, units):
+    for frame in read_frames(path, keys, units, points=points):
         if len(frame.atomic_numbers) != 1:
             raise ValueError(
                 f"{frame.source}: a file of isolated atoms was expected and this frame has"
@@ -120,7 +127,7 @@ def isolated_e0s(
         number = int(frame.atomic_numbers[0])
         if abs(e0s.setdefault(number, frame.energy) - frame.energy) > 1e-6:
             raise ValueError(
-                f"{frame.source}: {chemical_symbols[number]} is there with two energies, {e0s[number]} and"
+                f"{frame.source}: {points.name(number)} is there with two energies, {e0s[number]} and"
                 f" {frame.energy} eV; leave one"
             )
     return dict(sorted(e0s.items()))
@@ -130,6 +137,7 @@ def parse_e0s(
     text_or_path: str | Path,
     keys: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
+    points: Points = ATOMS,
 ) -> tuple[dict[int, float], str]:
     """E0s from what a user gives: JSON, a JSON file, or a file of isolated atoms.
 
@@ -137,6 +145,7 @@ def parse_e0s(
         text_or_path: `{"Si": -0.8}` (symbols or atomic numbers to eV), a file that holds such JSON, or a file
             that ASE reads with one atom a frame.
         keys, units: as for `read_frames`; they concern files of atoms only.
+        points: what the kinds are called.
 
     Returns:
         (atomic number to eV, kind), kind `given` for JSON and `isolated` for a file of atoms.
@@ -152,7 +161,7 @@ def parse_e0s(
             mapping = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"the E0s are not valid JSON ({error}): {text}") from error
-        return _given(mapping, "the E0s given"), "given"
+        return _given(mapping, "the E0s given", points), "given"
     path = Path(text)
     if not path.exists():
         raise FileNotFoundError(
@@ -166,37 +175,38 @@ def parse_e0s(
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is not valid JSON ({error})") from error
         if not (isinstance(mapping, dict) and "ids" in mapping):
-            return _given(mapping, str(path)), "given"
-    return isolated_e0s(path, keys, units), "isolated"
+            return _given(mapping, str(path), points), "given"
+    return isolated_e0s(path, keys, units, points), "isolated"
 
 
-def require_e0s(e0s: Mapping[int, float], species: Iterable[int]) -> None:
+def require_e0s(e0s: Mapping[int, float], species: Iterable[int], points: Points = ATOMS) -> None:
     """Raise unless every element has an E0.
 
     Raises:
         ValueError: naming the elements that lack one.
     """
-    missing = [chemical_symbols[number] for number in sorted(set(species) - set(e0s))]
+    missing = sorted(set(species) - set(e0s))
     if missing:
-        have = ", ".join(chemical_symbols[number] for number in sorted(e0s)) or "no element"
+        have = points.listed(sorted(e0s)) or "no element"
         raise ValueError(
-            f"the data have {', '.join(missing)} but no E0 is given for {'it' if len(missing) == 1 else 'them'}"
+            f"the data have {points.listed(missing)} but no E0 is given for {'it' if len(missing) == 1 else 'them'}"
             f" (there is one for {have}); add it, or fit the E0s with --e0s fit"
         )
 
 
-def _given(mapping: object, where: str) -> dict[int, float]:
+def _given(mapping: object, where: str, points: Points) -> dict[int, float]:
     """Check a mapping that came from JSON."""
     if not isinstance(mapping, dict):
         raise ValueError(f'{where}: a JSON object like {{"H": -13.6}} was expected')
     e0s: dict[int, float] = {}
     for name, value in mapping.items():
-        number = int(name) if name.isdecimal() else atomic_numbers.get(name, 0)
-        if not 0 < number < len(chemical_symbols):
-            raise ValueError(f"{where}: '{name}' is not a chemical symbol or an atomic number")
+        try:
+            number = points.number(name)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"{where}: the E0 of {name} must be a finite number in eV; got {value!r}")
         if number in e0s:
-            raise ValueError(f"{where}: {chemical_symbols[number]} is there twice")
+            raise ValueError(f"{where}: {points.name(number)} is there twice")
         e0s[number] = float(value)
     return dict(sorted(e0s.items()))

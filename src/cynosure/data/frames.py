@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from cynosure.data.columns import ColumnBuilder
 from cynosure.data.labels import LABELS, LabelFinder
 from cynosure.data.units import unit_factors
-from cynosure.graph import Declared, Quantity, Rows
+from cynosure.graph import ATOMS, Declared, Points, Quantity, Rows
 
 IN_MEMORY_LIMIT = 2**30  # bytes of frames kept in memory before they go to a memory-mapped cache
 
@@ -162,6 +161,7 @@ class _Store:
     other_columns: tuple[str, ...]
     on_disk: bool
     declared: tuple[Declared, ...] = ()
+    points: Points = ATOMS
     rows: Mapping[str, NDArray[np.int64]] = field(
         default_factory=dict
     )  # where each frame's rows begin, by name
@@ -195,6 +195,7 @@ class Frames:
         units: Mapping[str, str] | None = None,
         declared: Sequence[Declared] = (),
         *,
+        points: Points = ATOMS,
         source: str = "structures",
         in_memory_limit: int = IN_MEMORY_LIMIT,
         cache_dir: Path | None = None,
@@ -206,6 +207,7 @@ class Frames:
             keys: label to column, for labels that are not under a well-known name (see `read_frames`).
             units: quantity to unit, for what is not in eV and Å (see `unit_factor`).
             declared: other arrays to read, as they are.
+            points: what the points of the structures are called.
             source: what messages call the whole.
             in_memory_limit: bytes of frames to keep in memory; beyond it they go to a memory-mapped cache.
             cache_dir: where that cache goes; the system's temporary directory by default.
@@ -213,7 +215,7 @@ class Frames:
         Raises:
             ValueError: no structures; one without atoms; a position, cell or label that is not finite; a
                 label of the wrong shape or under different names; a named column that is nowhere; an
-                unknown unit.
+                unknown unit; a point without its name.
         """
         units = dict(units or {})
         factors = unit_factors(units)
@@ -223,7 +225,10 @@ class Frames:
             for position, item in enumerate(structures):
                 number, atoms = (position, item) if isinstance(item, Atoms) else item
                 try:
-                    _append(builder, number, atoms, finder, declared, factors.get("length", 1.0), groups)
+                    kinds = points.numbers(atoms)
+                    _append(
+                        builder, number, atoms, kinds, finder, declared, factors.get("length", 1.0), groups
+                    )
                 except ValueError as error:
                     raise ValueError(f"{source}, frame {number}: {error}") from error
             arrays = builder.finish()
@@ -239,9 +244,10 @@ class Frames:
             columns={label: str(column) for label, column in finder.columns.items()}
             | {one.name: f"column '{one.key}'" for one in declared},
             units=units,
-            other_columns=tuple(sorted(finder.seen - finder.read)),
+            other_columns=tuple(sorted(finder.seen - finder.read - {points.key})),
             on_disk=on_disk,
             declared=tuple(declared),
+            points=points,
             rows={
                 one.name: np.concatenate([[0], np.cumsum(arrays[f"count.{one.name}"])]) for one in declared
             },
@@ -308,6 +314,11 @@ class Frames:
         ]
         return np.sqrt(np.array(squares))
 
+    @property
+    def points(self) -> Points:
+        """What the points of the structures are called."""
+        return self._store.points
+
     def subset(self, indices: ArrayLike) -> Frames:
         """The frames at `indices` (integers, or a mask of this length), in that order, sharing memory.
 
@@ -356,7 +367,7 @@ class Frames:
             source=self.source,
             n_frames=len(self),
             n_atoms=int(self.atom_counts.sum()),
-            elements={chemical_symbols[number]: elements[number] for number in sorted(elements)},
+            elements={self.points.name(number): elements[number] for number in sorted(elements)},
             groups=dict(Counter(self.groups)),
             labels=self._store.columns,
             inputs={
@@ -430,6 +441,7 @@ def _append(
     builder: ColumnBuilder,
     number: int,
     atoms: Atoms,
+    kinds: NDArray[np.int64],
     finder: LabelFinder,
     declared: Sequence[Declared],
     length: float,
@@ -451,7 +463,7 @@ def _append(
             raise ValueError(f"the {name} ({finder.columns[name]}) is not finite: {value.tolist()}")
     group = str(atoms.info.get("group", atoms.info.get("config_type", "")))
     rows = {
-        "atomic_numbers": atoms.numbers,
+        "atomic_numbers": kinds,
         "positions": positions,
         "forces": labels.get("forces", np.full((len(atoms), 3), np.nan)),
         "cell": cell,

@@ -13,7 +13,7 @@ from ase.io import iread
 from ase.io.formats import filetype
 
 from cynosure.data.frames import IN_MEMORY_LIMIT, Frames
-from cynosure.graph import Declared
+from cynosure.graph import ATOMS, Declared, Points
 
 
 def read_frames(
@@ -23,6 +23,7 @@ def read_frames(
     index: str = ":",
     *,
     declared: Sequence[Declared] = (),
+    points: Points = ATOMS,
     in_memory_limit: int = IN_MEMORY_LIMIT,
     cache_dir: str | PathLike[str] | None = None,
 ) -> Frames:
@@ -44,6 +45,7 @@ def read_frames(
             `{"stress": "kBar"}`. What is not named is taken to be in eV and Å already.
         index: which frames, in ASE's notation: `":"`, `"::10"`, `"-1"`.
         declared: other arrays to read: inputs, and targets that are no labels of a potential.
+        points: what the points of the structures are called, and the column that says which is which.
         in_memory_limit: bytes.
         cache_dir: where the memory-mapped files go; the system's temporary directory by default (`TMPDIR`).
             They are removed when no longer used.
@@ -65,6 +67,7 @@ def read_frames(
         keys,
         units,
         declared,
+        points=points,
         source=str(path),
         in_memory_limit=in_memory_limit,
         cache_dir=None if cache_dir is None else Path(cache_dir),

@@ -12,7 +12,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import PropertyNotImplementedError, all_changes
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import covalent_radii
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
@@ -131,10 +131,12 @@ class Calculator(AseCalculator):
             "pbc": (self.atoms.pbc, atoms.pbc),
         }
         changes = [name for name, (old, new) in pairs.items() if not np.array_equal(old, new)]
-        for one in self.model.input_columns:
-            old, new = (each.arrays.get(one.key, each.info.get(one.key)) for each in (self.atoms, atoms))
+        named = self.model.points.key
+        columns = [(one.name, one.key) for one in self.model.input_columns]
+        for name, key in columns if named is None else [*columns, ("numbers", named)]:
+            old, new = (each.arrays.get(key, each.info.get(key)) for each in (self.atoms, atoms))
             if not np.array_equal(np.asarray(old), np.asarray(new)):
-                changes.append(one.name)
+                changes.append(name)
         return changes
 
     def get_property(
@@ -179,10 +181,10 @@ class Calculator(AseCalculator):
 
         Returns:
             its distance in units of the sum of the two covalent radii, and its two atoms. A distance of
-            infinity (and atoms −1, −1) if there is no pair within the cutoff.
+            infinity (and atoms −1, −1) if there is no pair within the cutoff, or the points are no elements.
         """
         edges = self._edges
-        if edges is None or edges.distances.numel() == 0:
+        if edges is None or edges.distances.numel() == 0 or self.model.points.names:
             return float("inf"), -1, -1
         radii = torch.as_tensor(covalent_radii[self._numbers], device=edges.distances.device)
         bond = radii.index_select(0, edges.receivers) + radii.index_select(0, edges.senders)
@@ -237,15 +239,19 @@ class Calculator(AseCalculator):
 
     def _take_species(self, atoms: Atoms) -> None:
         """Check the elements, and keep what depends on them alone until they change."""
-        if np.array_equal(atoms.numbers, self._numbers) and len(atoms) > 0:
+        numbers = self.model.points.numbers(atoms)
+        if np.array_equal(numbers, self._numbers) and len(atoms) > 0:
             return
         if len(atoms) == 0:
             raise ValueError("this structure has no atoms; give at least one")
-        unknown = sorted(set(atoms.numbers.tolist()) - set(self.model.species))
+        unknown = sorted(set(numbers.tolist()) - set(self.model.species))
         if unknown:
-            known = _symbols(self.model.species)
-            raise ValueError(f"the model does not know {_symbols(unknown)}; it was built for {known}")
-        self._numbers = np.array(atoms.numbers, dtype=np.int64)
+            points = self.model.points
+            raise ValueError(
+                f"the model does not know {points.listed(unknown)}; it was built for "
+                f"{points.listed(self.model.species)}"
+            )
+        self._numbers = numbers
         device = self._neighbours.device
         self._number_tensor = torch.from_numpy(self._numbers).to(device)
         self._structure_tensor = torch.zeros(len(atoms), dtype=torch.int64, device=device)
@@ -344,7 +350,3 @@ def _as_column(values: Tensor, quantity: Quantity) -> float | np.ndarray:
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().to(device="cpu", dtype=torch.float64).numpy()
-
-
-def _symbols(numbers: Sequence[int]) -> str:
-    return ", ".join(chemical_symbols[z] if z < len(chemical_symbols) else f"Z={z}" for z in numbers)

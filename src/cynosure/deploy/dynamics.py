@@ -32,6 +32,7 @@ from cynosure.deploy.calculator import Calculator
 from cynosure.deploy.trajectory import TrajectoryFile, frozen, trajectory_format
 from cynosure.deploy.uncertainty import OnUncertainty, UncertaintyWatch, check_watch
 from cynosure.deploy.velocities import degrees_of_freedom, maxwell_boltzmann
+from cynosure.graph import Points
 from cynosure.potentials import Potential
 
 Ensemble = Literal["nve", "nvt", "npt"]
@@ -209,6 +210,7 @@ def molecular_dynamics(
     moving.calc = calculator
     if ensemble == "nvt" and not moving.constraints and len(moving) > 1:
         moving.set_constraint(FixCom())
+    _require_masses(calculator.model.points, atoms)
     check_watch(calculator, max_uncertainty, on_uncertainty, has_file=out is not None)
     degrees = degrees_of_freedom(moving, momentum_conserved=ensemble == "nve")
     if temperature is not None:
@@ -370,6 +372,15 @@ def _integrator(
         P_mass=3 * (len(atoms) + 1) * units.kB * temperature * barostat**2,
         rng=rng,
     )
+
+
+def _require_masses(points: Points, atoms: Atoms) -> None:
+    """Raise unless the points of a structure have masses, and units that go with them."""
+    points.require_atomic_units("molecular dynamics")
+    if points.names and not atoms.has("masses"):
+        raise ValueError(
+            f"{', '.join(points.names)} are no elements, whose masses are known: give them in a column 'masses', in u"
+        )
 
 
 def _check_settings(

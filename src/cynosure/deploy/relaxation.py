@@ -117,7 +117,7 @@ def relax(
         on_step: called with each step as it is made.
 
     Raises:
-        ValueError: for settings that make no sense, or an energy that stops being finite.
+        ValueError: for settings that make no sense, a model in other units, or an energy that stops being finite.
         FileNotFoundError: if the folder of `out` is not there.
         FileExistsError: if `out` is there already and `overwrite` is not set.
     """
@@ -126,6 +126,8 @@ def relax(
     moving = atoms.copy()
     known = isinstance(model, BaseCalculator)
     moving.calc = model if known else Calculator(model, device=device, dtype=dtype)
+    if isinstance(moving.calc, Calculator):
+        moving.calc.model.points.require_atomic_units("relaxation")
     target = FrechetCellFilter(moving) if cell else moving
     method = BFGS if len(atoms) <= _MOST_FOR_BFGS else LBFGS
     # ASE's annotations leave out what its documentation allows: a filter, and no log.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from cynosure.lab.one_thread import one_thread
 from cynosure.lab.plain import PLAIN, plain_predictor, train_plain_network
 from cynosure.o3 import axis_angle_to_matrix
 from cynosure.potentials import Potential, load
-from cynosure.training import Display, ErrorStats, Metrics, evaluate, from_settings, train
+from cynosure.training import Display, Metrics, evaluate, from_settings, train
 
 OURS, AUGMENTED = "Cynosure", "plain network, trained on turned copies"
 _TEMPERATURE = 300.0
@@ -197,10 +197,10 @@ class _Progress(Display):
         self.evaluating = display.evaluating
         self.close = display.close
 
-    def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
+    def validation(self, *, step: int, score: float, best: bool, metrics: Metrics) -> None:
         if time.monotonic() - self._last >= _VALIDATIONS_EVERY:
             self._last = time.monotonic()
-            self._display.validation(step=step, score=score, best=best, errors=errors)
+            self._display.validation(step=step, score=score, best=best, metrics=metrics)
 
 
 def _train(frames: Path, folder: Path, plan: Plan, display: Display) -> tuple[Path, Path]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from ase import Atoms
-from ase.data import chemical_symbols
 from torch import Tensor, nn
 
-from cynosure.graph import AtomGraph, Rows, from_atoms
+from cynosure.graph import AtomGraph, Rows, from_arrays
+from cynosure.graph.points import MOST_KINDS
 from cynosure.kernels import NotLowered, Program, Value
 from cynosure.nn import polynomial_envelope
 from cynosure.potentials import derivatives
@@ -42,6 +42,7 @@ class Potential(nn.Module, ABC):
 
     Attributes:
         uncertainties: those of `UNCERTAINTIES` that are among its outputs.
+        points: what its points are called.
         input_columns: those of a structure that hold what it is told.
     """
 
@@ -51,9 +52,10 @@ class Potential(nn.Module, ABC):
         self.config = config
         self.calibration = calibration
         # (Asked for at every step of dynamics, and settings work them out anew each time.)
+        self.points = config.points.points
         self.input_columns = tuple(one for one in config.columns if one.role == "input")
         self.provenance: dict[str, Any] = {}
-        index = torch.full((len(chemical_symbols),), -1, dtype=torch.int64, device="cpu")
+        index = torch.full((MOST_KINDS + 1,), -1, dtype=torch.int64, device="cpu")
         index[list(calibration.species)] = torch.arange(len(calibration.species), device="cpu")
         self._species_index = index
         # Not buffers: `model.float()` would round an E0 of −2000 eV to 0.1 meV.
@@ -142,9 +144,18 @@ class Potential(nn.Module, ABC):
         """The graph of a structure for this model, with the inputs that its columns hold, on the CPU.
 
         Raises:
-            ValueError: whatever `neighbour_list` refuses; an input that is missing or does not fit.
+            ValueError: whatever `neighbour_list` refuses; an input that is missing or does not fit; a point without its
+                name.
         """
-        return from_atoms(atoms, self.cutoff, inputs=self.inputs_of(atoms), quantities=self.config.told)
+        return from_arrays(
+            self.points.numbers(atoms),
+            atoms.positions,
+            atoms.cell.array,
+            atoms.pbc,
+            self.cutoff,
+            inputs=self.inputs_of(atoms),
+            quantities=self.config.told,
+        )
 
     def inputs_of(self, atoms: Atoms) -> dict[str, Rows]:
         """The inputs that a structure's columns hold, by name.
@@ -385,9 +396,10 @@ class Potential(nn.Module, ABC):
         species = self._species_index.to(atomic_numbers.device).index_select(0, atomic_numbers)
         if bool((species < 0).any()):
             strangers = sorted(set(atomic_numbers[species < 0].tolist()))
-            names = ", ".join(chemical_symbols[z] for z in strangers)
-            known = ", ".join(chemical_symbols[z] for z in self.species)
-            raise ValueError(f"the model does not know {names}; it was built for {known}")
+            known = self.points.listed(self.species)
+            raise ValueError(
+                f"the model does not know {self.points.listed(strangers)}; it was built for {known}"
+            )
         return species
 
 

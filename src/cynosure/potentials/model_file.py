@@ -33,7 +33,6 @@ from cynosure.potentials.settings import Calibration
 
 FORMAT = 1
 _KEY = "cynosure"
-_UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 _PROBE_OUTPUTS = ("energy", "forces", "stress")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -50,12 +49,18 @@ def save(model: Potential, path: str | Path, provenance: Mapping[str, Any] | Non
         OSError: when the file cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    points = model.points
     header = {
         "format": FORMAT,
         "config": model.config.model_dump(mode="json"),
         "calibration": model.calibration.model_dump(mode="json"),
         "dtype": str(model.dtype).removeprefix("torch."),
-        "units": _UNITS,
+        "units": {
+            "energy": points.energy,
+            "length": points.length,
+            "forces": f"{points.energy}/{points.length}",
+            "stress": f"{points.energy}/{points.length}³",
+        },
         "provenance": dict(model.provenance if provenance is None else provenance),
         "probe": _write_probe(model),
         "checksums": {name: _checksum(tensor) for name, tensor in tensors.items()},

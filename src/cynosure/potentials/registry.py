@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
-from ase.data import atomic_numbers, chemical_symbols
 
-from cynosure.graph import AtomGraph
+from cynosure.graph import AtomGraph, Points
 from cynosure.potentials.base import Potential
 from cynosure.potentials.committee import SHARED, Committee, MixedConfig
 from cynosure.potentials.config import parse
@@ -90,7 +89,7 @@ def build(
     Args:
         config: settings of the architecture, such as `{"model": "nequip", "layers": 4, "channels": 64}` or
             `{"preset": "large"}`.
-        species: elements the model is to know, as symbols or atomic numbers.
+        species: elements the model is to know, as symbols or atomic numbers; or kinds of points by their names.
         e0s: eV by species; zero if None.
         e0_kind: see `Calibration`.
         scale: eV per unit of network output, one number or by species.
@@ -108,17 +107,18 @@ def build(
     resolved = resolve(config)
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"a potential computes in float32 or float64, not {dtype}")
-    numbers = tuple(sorted({_number(element) for element in species}))
+    points = resolved.points.points
+    numbers = tuple(sorted({points.number(element) for element in species}))
     if not numbers:
         raise ValueError("a potential needs at least one element; give species=['Si'] or the like")
     calibration = parse(
         Calibration,
         {
             "species": numbers,
-            "e0s": _by_species("e0s", 0.0 if e0s is None else e0s, numbers),
+            "e0s": _by_species("e0s", 0.0 if e0s is None else e0s, numbers, points),
             "e0_kind": e0_kind,
-            "scale": _by_species("scale", scale, numbers),
-            "shift": _by_species("shift", shift, numbers),
+            "scale": _by_species("scale", scale, numbers, points),
+            "shift": _by_species("shift", shift, numbers, points),
             "avg_neighbours": avg_neighbours,
             "ranges": ranges or {},
         },
@@ -152,23 +152,13 @@ def _together(config: PotentialConfig, calibration: Calibration, members: Sequen
     return members[0] if len(members) == 1 else Committee(config, calibration, members)
 
 
-def _number(element: str | int) -> int:
-    if isinstance(element, str):
-        if element not in atomic_numbers or element == "X":
-            raise ValueError(f"no element '{element}'; give chemical symbols such as 'Si'")
-        return atomic_numbers[element]
-    if not 0 < int(element) < len(chemical_symbols):
-        raise ValueError(f"no element with atomic number {element}")
-    return int(element)
-
-
 def _by_species(
-    name: str, value: float | Mapping[str | int, float], numbers: tuple[int, ...]
+    name: str, value: float | Mapping[str | int, float], numbers: tuple[int, ...], points: Points
 ) -> tuple[float, ...]:
     if not isinstance(value, Mapping):
         return (float(value),) * len(numbers)
-    given = {_number(element): float(number) for element, number in value.items()}
-    missing = [chemical_symbols[z] for z in numbers if z not in given]
+    given = {points.number(element): float(number) for element, number in value.items()}
+    missing = [z for z in numbers if z not in given]
     if missing:
-        raise ValueError(f"'{name}' has no value for {', '.join(missing)}")
+        raise ValueError(f"'{name}' has no value for {points.listed(missing)}")
     return tuple(given[z] for z in numbers)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ase.data import chemical_symbols
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cynosure.graph import Declared, Quantity
+from cynosure.graph import Declared, Points, Quantity
+from cynosure.graph.points import MOST_KINDS
 from cynosure.potentials.config import Config
 from cynosure.potentials.declared import InputConfig, TargetConfig
 from cynosure.potentials.responses import DerivativeConfig, quantity_of
@@ -19,6 +19,36 @@ PLAIN = frozenset(OUTPUTS)
 UNCERTAINTIES = {"energy_uncertainty": "energy", "forces_uncertainty": "forces"}
 
 
+class PointsConfig(Config):
+    """What the points are, where they are not chemical elements in eV and Å.
+
+    Attributes:
+        names: of the kinds of points, in the order of the integers from 1 by which they are kept; empty for elements.
+        key: the column with the name of each point. Where there is none, atomic numbers (or symbols of elements) are
+            those integers.
+        energy, length: what tables and pictures call the units; nothing is converted.
+    """
+
+    names: tuple[str, ...] = Field(default=(), max_length=MOST_KINDS)
+    key: str | None = Field(default=None, min_length=1)
+    energy: str = Field(default="eV", min_length=1)
+    length: str = Field(default="Å", min_length=1)
+
+    @field_validator("names")
+    @classmethod
+    def _can_be_told_apart(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"two kinds of points have one name: {', '.join(value)}")
+        if any(not name.strip() or name.isdecimal() for name in value):
+            raise ValueError("a kind of points has a name that is not a number")
+        return value
+
+    @property
+    def points(self) -> Points:
+        """The same for those that read and tell."""
+        return Points(self.names, self.key, self.energy, self.length)
+
+
 class PotentialConfig(Config):
     """Settings that every architecture has.
 
@@ -27,6 +57,7 @@ class PotentialConfig(Config):
         cutoff: Å; atoms farther apart do not see each other directly.
         zbl: add the short-range repulsion of `zbl_energies`.
         members: how many networks; more than one are an ensemble (`Committee`).
+        points: what the points are, if they are not elements in eV and Å.
         energy: whether there is an energy at all, with what follows from it.
         inputs: what the model is told besides elements and positions, by name.
         targets: what it tells besides the energy, by name.
@@ -37,6 +68,7 @@ class PotentialConfig(Config):
     cutoff: float = Field(default=5.0, gt=0, le=100)
     zbl: bool = False
     members: int = Field(default=1, ge=1, le=100)
+    points: PointsConfig = PointsConfig()
     energy: bool = True
     inputs: dict[str, InputConfig] = Field(default_factory=dict)
     targets: dict[str, TargetConfig] = Field(default_factory=dict)
@@ -44,6 +76,10 @@ class PotentialConfig(Config):
 
     @model_validator(mode="after")
     def _names_fit(self) -> PotentialConfig:
+        if self.zbl and self.points != PointsConfig():
+            raise ValueError(
+                "'zbl' is a repulsion of nuclei in eV and Å, and 'points' says that these are not"
+            )
         taken = {*OUTPUTS, *UNCERTAINTIES, "hessian", "positions", "strain", "virial"}
         for name in (*self.inputs, *self.targets, *self.derivatives):
             if not name.isidentifier():
@@ -158,10 +194,8 @@ class Calibration(Config):
     def _consistent(self) -> Calibration:
         if list(self.species) != sorted(set(self.species)):
             raise ValueError(f"species {self.species} must be distinct atomic numbers in ascending order")
-        if not all(0 < z < len(chemical_symbols) for z in self.species):
-            raise ValueError(
-                f"species {self.species} must be atomic numbers from 1 to {len(chemical_symbols) - 1}"
-            )
+        if not all(0 < z <= MOST_KINDS for z in self.species):
+            raise ValueError(f"species {self.species} must be atomic numbers from 1 to {MOST_KINDS}")
         for name in ("e0s", "scale", "shift"):
             values = getattr(self, name)
             if len(values) != len(self.species):

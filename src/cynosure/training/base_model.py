@@ -115,8 +115,8 @@ class BaseModel:
                     "take their place, since its network would not vanish for such atoms. Give --e0s keep or --e0s fit"
                 )
             text = json.dumps(data.e0s) if isinstance(data.e0s, dict) else data.e0s
-            given, kind = parse_e0s(text, data.keys, data.units)
-            require_e0s(given, dataset.frames.species())
+            given, kind = parse_e0s(text, data.keys, data.units, self.model.points)
+            require_e0s(given, dataset.frames.species(), self.model.points)
             return {number: given.get(number, value) for number, value in own.items()}, kind
         if not dataset.frames.label_counts()["energy"]:
             say("No frame has an energy: the E0s of the base model stay.")

@@ -23,9 +23,10 @@ _RANK_TOLERANCE = 1e-3
 _SMALLEST_SCALE = 1e-12
 
 
-def units_of(config: PotentialConfig) -> dict[str, str]:
-    """What tables call the units of declared targets, by name."""
-    return {name: one.unit for name, one in (*config.targets.items(), *config.derivatives.items())}
+def units_of(config: PotentialConfig) -> dict[str, tuple[str, float]]:
+    """Every quantity of a model to its unit in tables and the factor to it; declared ones are as they are."""
+    declared = {name: (one.unit, 1.0) for name, one in (*config.targets.items(), *config.derivatives.items())}
+    return {**config.points.points.units, **declared}
 
 
 def check_labels(frames: Frames, config: PotentialConfig, say: Callable[[str], None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -13,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from cynosure.training.metrics import TABLE_UNITS, ErrorStats
+from cynosure.training.metrics import Metrics
 
 
 class Display:
@@ -33,7 +32,7 @@ class Display:
             left: s, an estimate; infinite when there is none yet.
         """
 
-    def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
+    def validation(self, *, step: int, score: float, best: bool, metrics: Metrics) -> None:
         """A validation is done: its loss, whether it is the best so far, and its errors in eV and Å."""
 
     def evaluating(self, what: str, done: int, total: int) -> None:
@@ -68,13 +67,11 @@ class LineDisplay(Display):
                 f"{rate:.3g} structures/s, {duration(left)} left"
             )
 
-    def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
+    def validation(self, *, step: int, score: float, best: bool, metrics: Metrics) -> None:
         now = time.monotonic()
         if best or now - self._last >= self._interval:
             self._last = now
-            self.say(
-                f"validation at step {step}: {describe_errors(errors)}{', the best so far' if best else ''}"
-            )
+            self.say(f"validation at step {step}: {metrics.in_words()}{', the best so far' if best else ''}")
 
 
 class BarDisplay(Display):
@@ -104,9 +101,9 @@ class BarDisplay(Display):
         text = f"epoch {epoch}, {rate:.3g} structures/s, loss {loss:.3g}{self._validation}"
         self._update("training", progress, text, f"{duration(left)} left")
 
-    def validation(self, *, step: int, score: float, best: bool, errors: Mapping[str, ErrorStats]) -> None:
+    def validation(self, *, step: int, score: float, best: bool, metrics: Metrics) -> None:
         if best:
-            self._validation = f"; held out: {describe_errors(errors)}"
+            self._validation = f"; held out: {metrics.in_words()}"
 
     def evaluating(self, what: str, done: int, total: int) -> None:
         # A validation in the course of training is too short to change what is shown.
@@ -142,15 +139,3 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def describe_errors(errors: Mapping[str, ErrorStats]) -> str:
-    """Mean absolute errors in a few words, such as `energy 1.2 meV/atom, forces 23 meV/Å`; those of declared targets
-    in the unit of their labels."""
-    parts = []
-    for name, words in (("energy_per_atom", "energy"), ("forces", "forces"), ("stress", "stress")):
-        if name in errors:
-            unit, factor = TABLE_UNITS[name]
-            parts.append(f"{words} {errors[name].mae * factor:.3g} {unit}")
-    parts += [f"{name} {stats.mae:.3g}" for name, stats in errors.items() if name not in TABLE_UNITS]
-    return ", ".join(parts)

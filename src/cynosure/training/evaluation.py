@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -56,8 +55,8 @@ def require_known_elements(frames: Frames, species: Sequence[int]) -> None:
     """
     strangers = sorted(set(frames.species()) - set(species))
     if strangers:
-        names = ", ".join(chemical_symbols[z] for z in strangers)
-        known = ", ".join(chemical_symbols[z] for z in species)
+        names = frames.points.listed(strangers)
+        known = frames.points.listed(species)
         raise ValueError(f"{frames.source} has {names}, which the model does not know; it knows {known}")
 
 
@@ -142,7 +141,7 @@ def evaluate(
             f"{dataset.frames.source} has no energy, forces or stress to compare with; name the columns, such as "
             "--key energy=REF_energy"
         )
-    sums = _MetricsSums(dataset.frames.groups, units_of(model.config))
+    sums = _MetricsSums(dataset.frames.groups, model)
     for predicted in predictions(
         model, dataset, engine=engine, max_edges=max_edges, progress=progress, until=until
     ):
@@ -155,8 +154,8 @@ def evaluate(
 class _MetricsSums:
     """Running sums of every error that `Metrics` reports."""
 
-    def __init__(self, groups: Sequence[str], units: Mapping[str, str]) -> None:
-        self._units = units
+    def __init__(self, groups: Sequence[str], model: Potential) -> None:
+        self._units, self._points = units_of(model.config), model.points
         names = sorted(set(groups))
         self._group_names = names if len(names) > 1 else []
         code = {name: number for number, name in enumerate(names)}
@@ -206,13 +205,13 @@ class _MetricsSums:
             n_structures=self._structures,
             errors={name: self._errors[name].stats() for name in order},
             forces_by_element={
-                chemical_symbols[z]: self._elements[z].stats() for z in sorted(self._elements)
+                self._points.name(z): self._elements[z].stats() for z in sorted(self._elements)
             },
             by_group={
                 group or "(no group)": {name: sums[name].stats() for name in order if name in sums}
                 for group, sums in sorted(self._groups.items())
             },
-            units={name: unit for name, unit in self._units.items() if name in self._errors},
+            units=self._units,
             uncertainty={name: UncertainErrors.joined(parts) for name, parts in self._uncertain.items()},
         )
 

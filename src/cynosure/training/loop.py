@@ -274,7 +274,7 @@ class Trainer:
                 "elapsed": round(self.read_clock(), 4),
             }
         )
-        self._display.validation(step=state.step, score=score, best=best, errors=metrics.errors)
+        self._display.validation(step=state.step, score=score, best=best, metrics=metrics)
         pace.note_validation(time.monotonic() - began)
         if self.config.patience is not None and state.without_gain >= self.config.patience:
             self._finish(f"{state.without_gain} validations in a row without a better score")

@@ -10,25 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cynosure.graph import ATOMS
 from cynosure.training.uncertain_errors import UncertainErrors
 
-# Quantity -> (unit of the table, factor from eV and Å to it).
-TABLE_UNITS: dict[str, tuple[str, float]] = {
-    "energy": ("meV", 1e3),
-    "energy_per_atom": ("meV/atom", 1e3),
-    "forces": ("meV/Å", 1e3),
-    "stress": ("GPa", 160.2176634),
-}
-
-
-def unit_of(name: str, units: Mapping[str, str]) -> tuple[str, float]:
-    """(unit, factor to it) in which a table or a picture has a quantity.
-
-    Args:
-        name: of the quantity.
-        units: what declared ones are in.
-    """
-    return TABLE_UNITS.get(name) or (units.get(name, ""), 1.0)
+# Quantity -> (unit in which tables and pictures have it, factor from that of its labels), in the order of tables.
+Units = Mapping[str, tuple[str, float]]
+DEFAULT_UNITS: Units = ATOMS.units
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ class Metrics:
             nine components) to its errors; a quantity without labels is absent.
         forces_by_element: symbol to the errors of the force components on its atoms.
         by_group: name of a group of structures to its `errors`; empty where the frames name no groups.
-        units: what to call the units of declared targets, by name; nothing is converted.
+        units: of tables and pictures; every quantity is there.
         uncertainty: of an ensemble, `energy_per_atom` (eV) and `forces` (eV/Å, by component) to their errors and
             uncertainties.
     """
@@ -84,7 +71,7 @@ class Metrics:
     errors: Mapping[str, ErrorStats]
     forces_by_element: Mapping[str, ErrorStats] = field(default_factory=dict)
     by_group: Mapping[str, Mapping[str, ErrorStats]] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Units = field(default_factory=lambda: DEFAULT_UNITS)
     uncertainty: Mapping[str, UncertainErrors] = field(default_factory=dict)
 
     def calibrated(self) -> tuple[Metrics, dict[str, float]]:
@@ -113,8 +100,7 @@ class Metrics:
     def rows(self) -> list[tuple[str, str, ErrorStats]]:
         """(what, unit, errors in that unit) for each line of the table."""
         rows = []
-        for name in (*TABLE_UNITS, *self.units):
-            unit, factor = unit_of(name, self.units)
+        for name, (unit, factor) in self.units.items():
             if name in self.errors and name != "energy":
                 rows.append(
                     (name.replace("energy_per_atom", "energy"), unit, _scaled(self.errors[name], factor))
@@ -124,6 +110,11 @@ class Metrics:
                     rows.append((f"forces on {symbol}", unit, _scaled(stats, factor)))
         return rows
 
+    def in_words(self) -> str:
+        """Mean absolute errors in a few words, such as `energy 1.2 meV/atom, forces 23 meV/Å`."""
+        parts = (f"{what} {stats.mae:.3g} {unit}" for what, unit, stats in self.rows() if " on " not in what)
+        return ", ".join(part.rstrip() for part in parts)
+
     def uncertainty_rows(self) -> list[tuple[str, ...]]:
         """The lines of the table of uncertainties, its head first; none without uncertainties."""
         if not self.uncertainty:
@@ -132,7 +123,7 @@ class Metrics:
             ("uncertainty", "", "predicted", "RMSE", "ratio", "within 1σ", "within 2σ", "numbers")
         ]
         for name, errors in self.uncertainty.items():
-            unit, factor = TABLE_UNITS[name]
+            unit, factor = self.units[name]
             rows.append(
                 (
                     name.removesuffix("_per_atom"),
@@ -146,7 +137,7 @@ class Metrics:
         return rows
 
     def table(self, title: str = "") -> str:
-        """The errors as aligned text: energy in meV/atom, forces in meV/Å (and by element), stress in GPa.
+        """The errors as aligned text, in `units`; those of forces by element, too.
 
         For an ensemble there follows how large they were expected to be: root mean square of the uncertainties and of
         the errors, their `ratio`, and how many errors are within one and two uncertainties (68 % and

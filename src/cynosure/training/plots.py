@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from cynosure.training.metrics import TABLE_UNITS, Metrics, unit_of
+from cynosure.training.metrics import DEFAULT_UNITS, Metrics, Units
 from cynosure.training.uncertain_errors import UncertainErrors
 
 # Legible on white and on near-black alike.
@@ -25,11 +25,13 @@ _INK = "#123457"
 _FAINT = "#9aa3ad"
 _MOST_POINTS = 1000
 _PANELS_ABREAST = 4
+# Pairs of energies are of energies per atom.
+_SHOWN_AS = {"energy": "energy_per_atom"}
 
 Pairs = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def learning_curves(records: Sequence[Mapping[str, Any]]) -> str:
+def learning_curves(records: Sequence[Mapping[str, Any]], units: Units = DEFAULT_UNITS) -> str:
     """Loss, validation errors and learning rate against the step, from the records of `metrics.jsonl`."""
     steps = [record for record in records if record["kind"] == "step"]
     validations = [record for record in records if record["kind"] == "validation"]
@@ -54,11 +56,9 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> str:
             ms=3,
             label="validation",
         )
-        declared = [name for name in validations[0]["errors"] if name not in TABLE_UNITS]
-        shown = [name for name in TABLE_UNITS if name != "energy"] + declared
-        shown = [name for name in shown if any(name in record["errors"] for record in validations)]
-        for colour, name in zip(COLOURS, shown, strict=False):
-            unit, factor = unit_of(name, {})
+        told = {name for record in validations for name in record["errors"]} - {"energy"}
+        for colour, name in zip(COLOURS, [name for name in units if name in told], strict=False):
+            unit, factor = units[name]
             errors = [
                 record["errors"][name]["mae"] * factor for record in validations if name in record["errors"]
             ]
@@ -74,19 +74,19 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> str:
     return _svg(figure)
 
 
-def parity(pairs: Pairs, units: Mapping[str, str]) -> str:
+def parity(pairs: Pairs, units: Units) -> str:
     """Prediction against label, one panel a quantity; energies per atom, shown from their mean.
 
     Args:
         pairs: by quantity.
-        units: of declared targets.
+        units: of each.
     """
-    known = {
-        "energy": ("Energy per atom, from the mean", "meV/atom", 1e3),
-        "forces": ("Force components", "eV/Å", 1.0),
-        "stress": ("Stress components", "GPa", TABLE_UNITS["stress"][1]),
+    titles = {
+        "energy": "Energy per atom, from the mean",
+        "forces": "Force components",
+        "stress": "Stress components",
     }
-    names = [name for name in known if name in pairs] + [name for name in pairs if name not in known]
+    names = [name for name in units if name in pairs]
     rows = math.ceil(len(names) / _PANELS_ABREAST)
     columns = min(len(names), _PANELS_ABREAST)
     figure = Figure(figsize=(3.5 * columns, 3.5 * rows), layout="constrained")
@@ -95,7 +95,10 @@ def parity(pairs: Pairs, units: Mapping[str, str]) -> str:
         empty.set_visible(False)
     for axes, name, colour in zip(panels, names, cycle(COLOURS), strict=False):
         reference, value = pairs[name]
-        title, unit, factor = known.get(name) or (name, units.get(name) or "its own unit", 1.0)
+        title, (unit, factor) = titles.get(name, name), units[_SHOWN_AS.get(name, name)]
+        if unit.startswith("meV/Å"):  # forces themselves are a thousand times their errors
+            unit, factor = unit.removeprefix("m"), 1.0
+        unit = unit or "its own unit"
         offset = reference.mean() if name == "energy" else 0.0
         reference, value = (reference - offset) * factor, (value - offset) * factor
         # Thousands of points are small and an image inside the drawing, so that the file stays small.
@@ -115,6 +118,7 @@ def parity(pairs: Pairs, units: Mapping[str, str]) -> str:
 def force_errors(metrics: Metrics) -> str:
     """Mean absolute force error by element, and by group of structures where there are groups."""
     by_group = {group: errors["forces"] for group, errors in metrics.by_group.items() if "forces" in errors}
+    unit, factor = metrics.units["forces"]
     panels = [("By element", dict(metrics.forces_by_element))]
     if by_group:
         worst = sorted(by_group.items(), key=lambda item: -item[1].mae)
@@ -123,22 +127,22 @@ def force_errors(metrics: Metrics) -> str:
     figure = Figure(figsize=(5.2 * len(panels), height), layout="constrained")
     for axes, (title, bars) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         names = [f"{name}  (n = {stats.n})" for name, stats in bars.items()]
-        values = [1e3 * stats.mae for stats in bars.values()]
+        values = [factor * stats.mae for stats in bars.values()]
         drawn = axes.barh(names, values, color=COLOURS[1], height=0.62)
         axes.bar_label(drawn, labels=[f" {value:.3g}" for value in values], color=_INK, fontsize=9)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.18 * max(values) or 1.0)
-        _finish(axes, title, "force MAE (meV/Å)", "", legend=False)
+        _finish(axes, title, f"force MAE ({unit})", "", legend=False)
         axes.grid(axis="y", visible=False)
     return _svg(figure)
 
 
-def uncertainty(found: Mapping[str, UncertainErrors]) -> str:
+def uncertainty(found: Mapping[str, UncertainErrors], units: Units) -> str:
     """Error against predicted uncertainty, one panel a quantity, each point a bin of equally many errors."""
     figure = Figure(figsize=(3.5 * len(found), 3.5), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(found)))
     for axes, (name, errors), colour in zip(panels, found.items(), COLOURS, strict=False):
-        unit, factor = TABLE_UNITS[name]
+        unit, factor = units[name]
         predicted, rmse = (factor * values for values in errors.bins())
         shown = (predicted > 0) & (rmse > 0)  # of the others there is no logarithm
         axes.set(xscale="log", yscale="log", aspect="equal")

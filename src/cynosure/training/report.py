@@ -93,7 +93,7 @@ def render(content: ReportContent) -> str:
     ]
     if content.run is not None:
         parts.append(
-            f"<h2>How it learnt</h2>{plots.learning_curves(content.run[1])}"
+            f"<h2>How it learnt</h2>{plots.learning_curves(content.run[1], shown.units)}"
             "<p>The score of validation is the loss of the averaged weights on frames that training never sees. The "
             "model that was saved is the one with the lowest.</p>"
         )
@@ -113,7 +113,7 @@ def render(content: ReportContent) -> str:
             "frames that neither training nor this choice has seen tell more. "
         )
         parts.append(
-            f"<h2>How well it knows its errors</h2>{plots.uncertainty(shown.uncertainty)}"
+            f"<h2>How well it knows its errors</h2>{plots.uncertainty(shown.uncertainty, shown.units)}"
             "<p>Each point is an equal part of the numbers, in order of the uncertainty that the members' spread gave "
             f"them; on the line, the errors are as large as was expected. {calibrated}If errors are normal, 68 % are "
             "within 1σ and 95 % within 2σ.</p>"

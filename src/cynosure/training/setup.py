@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,8 +133,17 @@ def read_data(
             element in the validation set only, or one that the base model does not know.
     """
     architecture = resolve(config.model)
-    declared = architecture.columns
-    frames = read_frames(config.data.train, config.data.keys, config.data.units, declared=declared)
+    points = architecture.points.points
+    if config.data.units:
+        points.require_atomic_units("data.units")
+    read = partial(
+        read_frames,
+        keys=config.data.keys,
+        units=config.data.units,
+        declared=architecture.columns,
+        points=points,
+    )
+    frames = read(config.data.train)
     say(str(frames.summary()))
     if config.data.val == "auto":
         held_out = config.data.model_copy(update={"val": _held_out(len(frames))})
@@ -142,7 +152,7 @@ def read_data(
         train, validation = divide(frames, config.data.val, config.seed)
     else:
         train = frames
-        validation = read_frames(config.data.val, config.data.keys, config.data.units, declared=declared)
+        validation = read(config.data.val)
         say(str(validation.summary()))
     for each in (train, validation):
         check_labels(each, architecture, say)
@@ -222,7 +232,7 @@ def calibrate(
         e0s, kind = _e0s(config.data, dataset.frames, say)
     else:
         e0s, kind = dict.fromkeys(species, 0.0), "fitted"
-    require_e0s(e0s, species)
+    require_e0s(e0s, species, dataset.frames.points)
     statistics = Statistics.of(dataset, e0s)
     declared = Scales.of(dataset.frames, architecture)
     return Calibrated(
@@ -321,7 +331,7 @@ def _held_out(frames: int) -> float:
 def _e0s(data: DataConfig, frames: Frames, say: Callable[[str], None]) -> tuple[dict[int, float], str]:
     if data.e0s != "fit":
         text = json.dumps(data.e0s) if isinstance(data.e0s, dict) else data.e0s
-        return parse_e0s(text, data.keys, data.units)
+        return parse_e0s(text, data.keys, data.units, frames.points)
     if not frames.label_counts()["energy"]:
         say("No frame has an energy: the model learns forces only, and its energies have an arbitrary zero.")
         return dict.fromkeys(frames.species(), 0.0), "given"
