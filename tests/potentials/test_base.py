@@ -148,7 +148,7 @@ def test_build_refuses_what_it_does_not_know():
         cynosure.build({"lmax": 2}, ["H"])
     with pytest.raises(ValueError, match="no model 'mase'"):
         cynosure.build({"model": "mase"}, ["H"])
-    with pytest.raises(ValueError, match="no element 'Xx'"):
+    with pytest.raises(ValueError, match="'Xx' is not a chemical symbol"):
         cynosure.build({}, ["Xx"])
     with pytest.raises(ValueError, match="no value for O"):
         cynosure.build({}, ["H", "O"], e0s={"H": -13.6})

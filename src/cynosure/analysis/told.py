@@ -23,7 +23,7 @@ def turn(model: Potential, atoms: Atoms, matrix: np.ndarray) -> Atoms:
     turned.positions = atoms.positions @ matrix.T
     rotation = torch.from_numpy(np.ascontiguousarray(matrix))
     return _with_inputs(
-        model, turned, lambda name, values: model.config.inputs[name].transform(values, rotation)
+        model, turned, lambda name, values: model.config.given[name].transform(values, rotation)
     )
 
 
@@ -102,8 +102,10 @@ def _turned_derivative(
     axis = 1
     for variable in derivative.variables:
         declared = model.config.inputs.get(variable.name)
-        if variable.turned:  # angles are an axial vector
+        if variable.how == "turn":  # angles are an axial vector
             matrices, factor = [matrix], sign
+        elif variable.how == "along":  # a length is a scalar
+            continue
         elif declared is None:
             matrices, factor = [matrix] * (2 if variable.name == "strain" else 1), 1.0
         elif declared.cartesian is not None:

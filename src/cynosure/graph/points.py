@@ -80,7 +80,7 @@ class Points:
             return number
         if self.names:
             raise ValueError(f"there is no kind '{name}'; there are {', '.join(self.names)}")
-        raise ValueError(f"no element '{name}'; give chemical symbols such as 'Si', or atomic numbers")
+        raise ValueError(f"'{name}' is not a chemical symbol or an atomic number")
 
     def numbers(self, atoms: Atoms) -> NDArray[np.int64]:
         """[N] the kind of each point of a structure: by the names in the column `key`; its atomic numbers as they are,

@@ -15,7 +15,7 @@ from cynosure.potentials.base import Potential
 from cynosure.potentials.settings import UNCERTAINTIES, Calibration, PotentialConfig
 
 # Settings that all members of an ensemble have in common.
-SHARED = ("cutoff", "zbl", "points", "energy", "inputs", "targets", "derivatives")
+SHARED = ("cutoff", "zbl", "points", "energy", "inputs", "targets", "directions", "derivatives")
 
 
 class MixedConfig(PotentialConfig):

@@ -119,6 +119,21 @@ class InputConfig(TensorConfig):
         return self
 
 
+class DirectionConfig(Config):
+    """A direction [N, 3] in which all atoms of a structure move at once; no network sees it.
+
+    Attributes:
+        key: the column that holds it; the declared name if nothing is said. A structure without it has zeros.
+    """
+
+    key: str | None = Field(default=None, min_length=1)
+
+    @cached_property
+    def as_input(self) -> InputConfig:
+        """What it is to those who read, turn or write columns."""
+        return InputConfig(tensor="i", per="atom", key=self.key, default=0.0)
+
+
 class TargetConfig(TensorConfig):
     """What a model tells besides the energy.
 

@@ -6,8 +6,9 @@ A formula is `energy/x` or `energy/x/y`, with a minus sign before it if asked, a
     strain       ε of a structure, symmetric: r -> (1 + ε) r
     an input     by its name
     turn(input)  the angles, in radians, by which an input that is a vector is turned about the three axes
+    along(v)     the length of a step of all positions along a direction v [N, 3] that was declared
 
-so that, with a declared electric `field` and `spins`,
+so that, with a declared electric `field`, `spins`, and a direction v,
 
     forces           -energy/positions               [N, 3]
     Hessian          energy/positions/positions      [pairs, 3, 3]
@@ -15,6 +16,8 @@ so that, with a declared electric `field` and `spins`,
     polarizability   -energy/field/field             [S, 3, 3]
     Born charges     -energy/field/positions         [N, 3 (field), 3 (position)]
     torque           -energy/turn(spins)             [N, 3]
+    Hessian · v      energy/along(v)/positions       [N, 3]
+    v · Hessian · v  energy/along(v)/along(v)        [S]
 
 Axes come in the order of the formula. Rows are atoms if one of the two is of atoms, pairs of atoms of a structure if
 both are (`graph.Owner`), else structures.
@@ -26,6 +29,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -35,7 +39,7 @@ from cynosure.graph import AtomGraph, Owner, Quantity
 from cynosure.potentials.config import Config
 from cynosure.potentials.derivatives import require_gradient
 
-_FORMULA = re.compile(r"(-?)energy((?:/(?:\w+|turn\(\w+\)))+)", re.ASCII)
+_FORMULA = re.compile(r"(-?)energy((?:/(?:\w+|turn\(\w+\)|along\(\w+\)))+)", re.ASCII)
 _POSITIONS, _STRAIN = "positions", "strain"
 
 
@@ -44,12 +48,12 @@ class Variable:
     """What the energy is differentiated by.
 
     Attributes:
-        name: `positions`, `strain`, or that of an input.
-        turned: by the angles of a rotation of it, and not by its components.
+        name: `positions`, `strain`, or that of an input or a direction.
+        how: by its components; `turn`, by the angles of a rotation of it; `along`, by the length of a step along it.
     """
 
     name: str
-    turned: bool = False
+    how: Literal["", "turn", "along"] = ""
 
 
 class DerivativeConfig(Config):
@@ -73,7 +77,7 @@ class DerivativeConfig(Config):
         if match is None or text.count("/") > 2:
             raise ValueError(
                 f"'{value}' is no derivative; write energy/x or energy/x/y, with a minus sign before it if asked; "
-                "x and y are positions, strain, an input, or turn(input)"
+                "x and y are positions, strain, an input, turn(input), or along(direction)"
             )
         return text
 
@@ -84,11 +88,13 @@ class DerivativeConfig(Config):
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
         """What it is differentiated by, one or two."""
-        parts = self.formula.split("/")[1:]
-        return tuple(
-            Variable(part[5:-1], turned=True) if part.startswith("turn(") else Variable(part)
-            for part in parts
-        )
+        return tuple(map(_variable_of, self.formula.split("/")[1:]))
+
+
+def _variable_of(part: str) -> Variable:
+    """From the text between two strokes of a formula."""
+    how, bracket, name = part.rstrip(")").partition("(")
+    return Variable(name, "turn" if how == "turn" else "along") if bracket else Variable(part)
 
 
 HESSIAN = DerivativeConfig(formula="energy/positions/positions")
@@ -98,7 +104,8 @@ def quantity_of(derivative: DerivativeConfig, inputs: Mapping[str, Quantity]) ->
     """Rows and shape of a derivative.
 
     Raises:
-        ValueError: a variable that is neither `positions` nor `strain` nor an input; a rotation of what is no vector.
+        ValueError: a variable that is neither `positions` nor `strain` nor an input; a rotation of what is no vector; a
+            step along what is not a vector for each atom.
     """
     kinds = [_variable(variable, inputs) for variable in derivative.variables]
     shape = tuple(axis for kind in kinds for axis in kind.shape)
@@ -113,8 +120,14 @@ def _variable(variable: Variable, inputs: Mapping[str, Quantity]) -> Quantity:
     if kind is None:
         known = ", ".join([*own, *inputs])
         raise ValueError(f"the energy cannot be differentiated by '{variable.name}'; it can by {known}")
-    if variable.turned and (variable.name in own or kind.shape != (3,)):
+    if variable.how and (variable.name in own or kind.shape != (3,)):
         raise ValueError(f"only an input that is a vector can be turned; '{variable.name}' is not")
+    if variable.how == "along":
+        if kind.owner != "atom":
+            raise ValueError(
+                f"a step is along a vector for each atom; '{variable.name}' is one for a {kind.owner}"
+            )
+        return Quantity("structure")
     return kind
 
 
@@ -125,6 +138,9 @@ class Leaves:
         graph: the structures.
         derivatives: what is wanted.
         dtype: in which the network computes.
+
+    Raises:
+        ValueError: the graph lacks an input or a direction.
 
     Attributes:
         graph: the same structures, with inputs that depend on the variables.
@@ -138,27 +154,39 @@ class Leaves:
         wanted = {variable for one in derivatives.values() for variable in one.variables}
         self._of: dict[Variable, Tensor] = {}
         inputs = dict(graph.inputs)
-        for variable in sorted(wanted, key=lambda variable: (variable.turned, variable.name)):
-            if variable.name in (_POSITIONS, _STRAIN):
+        missing = sorted({one.name for one in wanted} - {_POSITIONS, _STRAIN, *inputs})
+        if missing:
+            raise ValueError(
+                f"a derivative by {', '.join(missing)} needs what the graph does not have; give it as an input of the "
+                "graph (Potential.graph_of reads it from the structure's columns)"
+            )
+        for variable in sorted(wanted, key=lambda variable: (variable.how, variable.name)):
+            if variable.name in (_POSITIONS, _STRAIN) or variable.how == "along":
                 kind = _variable(variable, graph.quantities)
                 leaf = graph.positions.new_zeros(graph.rows_of(kind.owner), *kind.shape, dtype=dtype)
-            elif variable.turned:
+            elif variable.how == "turn":
                 leaf = torch.zeros_like(graph.inputs[variable.name])
             else:
                 leaf = graph.inputs[variable.name].detach().clone()
             leaf.requires_grad_()
             self._of[variable] = leaf
-            if variable.turned:
+            if variable.how == "turn":
                 inputs[variable.name] = _turned(inputs[variable.name], leaf)
-            elif variable.name in inputs:
+            elif not variable.how and variable.name in inputs:
                 inputs[variable.name] = leaf
         self.graph = replace(graph, inputs=inputs)
         self.vectors = self._vectors(graph.edge_vectors().to(dtype))
 
     def _vectors(self, vectors: Tensor) -> Tensor:
-        moved, strain = self._of.get(Variable(_POSITIONS)), self._of.get(Variable(_STRAIN))
+        positions, strain = self._of.get(Variable(_POSITIONS)), self._of.get(Variable(_STRAIN))
         graph = self._given
-        if moved is not None:
+        steps = [
+            length.index_select(0, graph.structure).unsqueeze(1)
+            * graph.inputs[variable.name].to(length.dtype)
+            for variable, length in self._of.items()
+            if variable.how == "along"
+        ]
+        for moved in steps if positions is None else [*steps, positions]:
             vectors = vectors + moved.index_select(0, graph.senders) - moved.index_select(0, graph.receivers)
         if strain is not None:
             symmetric = (strain + strain.transpose(1, 2)) / 2
@@ -225,7 +253,8 @@ class Leaves:
         """[rows, *shape]: ∂E/∂variable; independence is a mistake, except of positions where no atom has neighbours."""
         if gradient is not None:
             return gradient
-        if variable.name not in (_POSITIONS, _STRAIN) or self._given.num_edges:
+        moves = variable.name in (_POSITIONS, _STRAIN) or variable.how == "along"
+        if not moves or self._given.num_edges:
             raise RuntimeError(f"the energy does not depend on '{variable.name}'; check the model")
         return torch.zeros_like(self._of[variable])
 
@@ -234,7 +263,7 @@ class Leaves:
 
         One pass for each component of a; all structures at once, because none depends on another.
         """
-        flat, leaf = first.flatten(1), self._of[b]
+        flat, leaf = first.reshape(len(first), -1), self._of[b]
         shape = (*first.shape[1:], *leaf.shape[1:])
 
         def by_b(numbers: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from cynosure.graph import Declared, Points, Quantity
 from cynosure.graph.points import MOST_KINDS
 from cynosure.potentials.config import Config
-from cynosure.potentials.declared import InputConfig, TargetConfig
+from cynosure.potentials.declared import DirectionConfig, InputConfig, TargetConfig
 from cynosure.potentials.responses import DerivativeConfig, quantity_of
 
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
@@ -61,6 +61,7 @@ class PotentialConfig(Config):
         energy: whether there is an energy at all, with what follows from it.
         inputs: what the model is told besides elements and positions, by name.
         targets: what it tells besides the energy, by name.
+        directions: arrays [N, 3] of a structure that derivatives can be taken along, by name; see `responses`.
         derivatives: of the energy, by name, besides those that every potential has; see `responses`.
     """
 
@@ -72,6 +73,7 @@ class PotentialConfig(Config):
     energy: bool = True
     inputs: dict[str, InputConfig] = Field(default_factory=dict)
     targets: dict[str, TargetConfig] = Field(default_factory=dict)
+    directions: dict[str, DirectionConfig] = Field(default_factory=dict)
     derivatives: dict[str, DerivativeConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -81,7 +83,7 @@ class PotentialConfig(Config):
                 "'zbl' is a repulsion of nuclei in eV and Å, and 'points' says that these are not"
             )
         taken = {*OUTPUTS, *UNCERTAINTIES, "hessian", "positions", "strain", "virial"}
-        for name in (*self.inputs, *self.targets, *self.derivatives):
+        for name in (*self.inputs, *self.directions, *self.targets, *self.derivatives):
             if not name.isidentifier():
                 raise ValueError(f"'{name}' cannot be a name; use letters, digits and _")
             if name in taken:
@@ -122,7 +124,7 @@ class PotentialConfig(Config):
         """How a structure's columns are read for the inputs, targets and derivatives."""
         found = [
             Declared(name, one.quantity, one.key or name, "input", default=one.default)
-            for name, one in self.inputs.items()
+            for name, one in self.given.items()
         ]
         for name, one in self.targets.items():
             key = one.key or name
@@ -135,9 +137,14 @@ class PotentialConfig(Config):
         return tuple(found)
 
     @property
+    def given(self) -> dict[str, InputConfig]:
+        """What comes with a structure besides elements and positions: inputs, and directions that no network sees."""
+        return {**self.inputs, **{name: one.as_input for name, one in self.directions.items()}}
+
+    @property
     def told(self) -> dict[str, Quantity]:
-        """What the model is told besides elements and positions."""
-        return {name: one.quantity for name, one in self.inputs.items()}
+        """The same as arrays of a graph."""
+        return {name: one.quantity for name, one in self.given.items()}
 
 
 class UncertaintyFactors(Config):
