@@ -186,7 +186,7 @@ def parse(arguments: list[str]) -> None:
 def test_training_page_has_every_setting_with_its_default():
     # JSON, as one writes a setting in a file or after --set.
     defaults = TrainConfig(data=DataConfig(train="frames.xyz"), model=NequIPConfig().model_dump()).to_json()
-    expected = {key: json.dumps(value) for key, value in flatten(defaults).items()}
+    expected = {key: json.dumps(value, ensure_ascii=False) for key, value in flatten(defaults).items()}
     for name in ("energy", "forces", "stress"):
         weight = f"`auto` is {DEFAULT_WEIGHTS[name]:g} "
         assert weight in rows_of("training.md")[f"loss.{name}"][1], (
@@ -198,9 +198,8 @@ def test_training_page_has_every_setting_with_its_default():
 
 
 def test_training_page_has_every_setting_of_mace():
-    expected = {
-        f"model.{key}": json.dumps(value) for key, value in MACEConfig().model_dump(mode="json").items()
-    }
+    defaults = flatten({"model": MACEConfig().model_dump(mode="json")})
+    expected = {key: json.dumps(value, ensure_ascii=False) for key, value in defaults.items()}
     assert {key: default for key, (default, _) in rows_of("training.md", only=MACE).items()} == expected
 
 

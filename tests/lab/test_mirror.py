@@ -120,7 +120,7 @@ def test_compositions_that_are_measured_are_never_trained_on(hands):
     def formulas(molecules):
         return {one.get_chemical_formula() for one in molecules}
 
-    real = {"H2O2", "H4N2", "CH3O", "C2H5NO", "C3H8O"}
+    real = {"H2O2", "H4N2", "C3H8O"}
     assert formulas(hands.real) == real
     assert not formulas(hands.familiar) & real
     assert formulas(hands.training) == formulas(hands.familiar) | real == formulas(hands.validation)
@@ -156,7 +156,8 @@ def test_the_real_molecules_are_those_of_ase_that_have_a_hand():
         for name, one in zip(g2.names, every, strict=True)
         if abs(float(model(from_atoms(one, model.cutoff), (HAND,))[HAND])) > 1e-3
     }
-    assert handed == set(REAL)
+    nearly_flat = {"H2COH", "CH3CONH2"}
+    assert handed == {*REAL, *nearly_flat}
 
 
 @pytest.mark.parametrize("kind", REAL)

@@ -244,7 +244,7 @@ def forces(
 @lab.command("mirror")
 def mirror(
     molecules: Annotated[
-        int | None, typer.Option(help="How many each network is trained on. [default: 480]")
+        int | None, typer.Option(help="How many each network is trained on. [default: 400]")
     ] = None,
     measured: Annotated[
         int | None, typer.Option(help="How many of each sort to measure with. [default: 210]")

@@ -10,7 +10,11 @@ from cynosure.lab.mirror.molecules import HAND
 
 LEFT, BOTH = "left", "both"
 # What the experiment takes where the settings say nothing else.
-DEFAULTS = {"model": {"layers": 3, "l_max": 1, "channels": 16, "cutoff": 5.0}}
+DEFAULTS = {
+    "model": {"layers": 3, "l_max": 1, "channels": 16, "cutoff": 5.0},
+    # (A batch has four small molecules; at the rate that suits larger ones the hand of real ones is not learnt.)
+    "optimiser": {"lr": 0.005},
+}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Plan:
         seed: of the molecules, the initial weights and the order of molecules.
     """
 
-    molecules: int = 480
+    molecules: int = 400
     measured: int = 210
     steps: int = 3000
     seed: int = 0
@@ -76,7 +76,7 @@ class Plan:
 
 FULL = Plan()
 # The whole way in less than a minute; hardly anything is learnt, and what parity promises holds all the same.
-QUICK = Plan(molecules=72, measured=42, steps=210)
+QUICK = Plan(molecules=70, measured=42, steps=210)
 
 
 def measure_mirror(
