@@ -11,7 +11,8 @@ from cynosure.lab.runs import Run
 
 # What is measured with: new molecules of compositions that were trained on, of ASE's, and of compositions that were not
 # trained on; each with its mirror image.
-SETS = ("familiar left", "familiar right", "real left", "real right", "new left", "new right")
+KINDS = ("familiar", "real", "new")
+SETS = tuple(f"{kind} {side}" for kind in KINDS for side in ("left", "right"))
 
 
 @dataclass(frozen=True)

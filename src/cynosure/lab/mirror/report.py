@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cynosure.analysis import Report, Table
 from cynosure.lab.mirror.cases import CASES, Case
-from cynosure.lab.mirror.outcome import SETS, Mirror, Outcome
+from cynosure.lab.mirror.outcome import KINDS, Mirror, Outcome
 
 _KEPT = 1e-6  # a deviation from what parity promises, below which it is rounding
 _KNOWS = 0.9  # accuracy from which on a network tells the hands apart
@@ -42,16 +44,16 @@ def hand_table(found: Mirror) -> Table:
         return (
             case.network,
             case.shown,
-            *(_percent(one.scores[name]) for name in SETS),
+            *_cells(one, _percent),
             _percent(both),
             _small(one.difference),
             _small(one.sum),
         )
 
     return Table(
-        "Which hand is it? Molecules told rightly; and root mean square of p − p′ and p + p′, for a molecule and its "
-        "mirror image (new compositions)",
-        ("network, target", "shown", *SETS, "new, both", "p − p′", "p + p′"),
+        "Which hand is it? Molecules told rightly, %, left / right; and root mean square of p − p′ and p + p′, for a "
+        "molecule and its mirror image (new compositions)",
+        ("network, target", "shown", *KINDS, "new, both", "p − p′", "p + p′"),
         tuple(row(case) for case in found.hands),
     )
 
@@ -62,14 +64,22 @@ def energy_table(found: Mirror) -> Table:
     def row(case: Case) -> tuple[str, ...]:
         one = found.of(case)
         apart = 1e3 * one.difference
-        return (case.network, case.shown, *(_milli(one.scores[name]) for name in SETS), _small(apart))
+        return (case.network, case.shown, *_cells(one, _milli), _small(apart))
 
     return Table(
-        f"Energy: mean absolute error, meV, and E(left) − E(right) (root mean square, new compositions), meV; "
-        f"conformations of one composition differ by {_milli(found.spread)}",
-        ("network, target", "shown", *SETS, "E − E′"),
+        "Energy: mean absolute error, left / right, meV, and E(left) − E(right) (root mean square, new compositions), "
+        f"meV; conformations of one composition differ by {_milli(found.spread)}",
+        ("network, target", "shown", *KINDS, "E − E′"),
         tuple(row(case) for case in found.energies),
     )
+
+
+def _cells(one: Outcome, text: Callable[[float], str]) -> list[str]:
+    """Of each kind of molecules, left and right."""
+    return [
+        " / ".join(text(one.scores[f"{kind} {side}"]).removesuffix(" %") for side in ("left", "right"))
+        for kind in KINDS
+    ]
 
 
 def conclusion(found: Mirror) -> list[str]:
