@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from cynosure.training.metrics import ErrorStats, Metrics
+from cynosure.training.metrics import DEFAULT_UNITS, ErrorStats, Metrics
 from cynosure.training.plots import uncertainty
 from cynosure.training.uncertain_errors import UncertainErrors
 
@@ -80,6 +80,6 @@ def test_metrics_are_calibrated_quantity_by_quantity_and_shown():
 @pytest.mark.parametrize("count", [1, 4, 30, 3000])
 def test_a_plot_of_any_number_of_errors(count):
     found = drawn(1.0, count=count)
-    svg = uncertainty({"energy_per_atom": found, "forces": found.scaled(0.0)})
+    svg = uncertainty({"energy_per_atom": found, "forces": found.scaled(0.0)}, DEFAULT_UNITS)
     assert svg.startswith("<svg")
     assert svg.rstrip().endswith("</svg>")
