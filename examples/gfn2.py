@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -29,12 +30,12 @@ STEP = 0.5
 FRICTION = 0.01
 
 
-def calculator(charge: float = 0.0, **settings: object) -> Calculator:
+def calculator(charge: float = 0.0, **settings: Any) -> Calculator:
     """The ASE calculator of GFN2-xTB: energy, forces, dipole and charges.
 
     Args:
         charge: e, of the whole molecule.
-        settings: more for `tblite.ase.TBLite`, such as `electric_field` or `solvation`.
+        settings: more for `tblite.ase.TBLite`, such as `solvation`.
 
     Raises:
         ModuleNotFoundError: tblite is not installed.
