@@ -79,8 +79,9 @@ def _names(axes: Axes, minima: Sequence[Minimum], places: Sequence[Angles]) -> N
     outline: list[AbstractPathEffect] = [withStroke(linewidth=2, foreground=INK)]
     for row, (phi, psi) in zip(minima, places, strict=True):
         axes.plot(phi, psi, "o", ms=5, mfc="white", mec=INK)
+        place = (6, -12 if psi > 150 else 4)
         text = axes.annotate(
-            row.name, (phi, psi), (6, 4), textcoords="offset points", color="white", fontsize=9
+            row.name, (phi, psi), place, textcoords="offset points", color="white", fontsize=9
         )
         text.set_path_effects(outline)
 
@@ -99,21 +100,20 @@ def _difference(
     )
     figure.colorbar(filled, ax=axes, label="meV", shrink=0.8, ticks=np.linspace(-limit, limit, 5))
     rmse = numbers["map"]["rmse below 0.5 eV"]
-    _finish(axes, f"Model − GFN2: RMSE {rmse:.0f} meV in the line", "φ, degrees", "ψ, degrees")
+    _finish(axes, f"Model − GFN2, RMSE {rmse:.0f} meV", "φ, degrees", "ψ, degrees")
 
 
 def _hands(axes: Axes, hands: Hands) -> None:
-    bins = np.linspace(-1.4, 1.4, 57).tolist()
+    bins = np.linspace(-1.45, 1.45, 30).tolist()
     for values, colour, label in (
         (hands.left, BLUE, "α carbons of L"),
         (hands.right, RED, "α carbons of D (never shown)"),
         (hands.others, "#b6bcc7", "all other atoms"),
     ):
-        axes.hist(values, bins=bins, density=True, color=colour, alpha=0.75, label=label)
-    axes.set_yscale("log")
-    axes.set_ylim(top=axes.get_ylim()[1] * 30)  # room for the legend
-    axes.legend(frameon=False, fontsize=9, loc="upper center")
-    _finish(axes, "Handedness read from held-out frames", "pseudoscalar 0o", "density")
+        axes.hist(values, bins=bins, weights=np.full(len(values), 1 / len(values)), color=colour, label=label)
+    axes.set(ylim=(0, 1.6), yticks=np.linspace(0, 1, 5))  # room for the legend
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    _finish(axes, "Hands of held-out frames", "pseudoscalar 0o", "part of the atoms")
 
 
 def _lengths(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, title: str, unit: str) -> None:
@@ -122,7 +122,7 @@ def _lengths(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, title: st
     values = np.array([row[name] for row in known])
     axes.axvspan(0.5, 1.5, color="#e7eaef", zorder=0)
     across = axes.get_xaxis_transform()
-    axes.text(1.0, 0.02, "trained", transform=across, ha="center", color=QUIET, fontsize=9)
+    axes.text(1.0, 0.02, "trained", transform=across, ha="center", color=QUIET, fontsize=8)
     axes.plot(lengths, values, "o-", color=BLUE, ms=6, label="all")
     if name == "energy":
         varying = np.sqrt(np.maximum(values**2 - np.square([row["energy mean"] for row in known]), 0))
@@ -130,9 +130,10 @@ def _lengths(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, title: st
             lengths, varying, "o--", color=BLUE, mfc="white", ms=6, label="without the mean error of each"
         )
         axes.legend(frameon=False, fontsize=9, loc="upper left")
-    for row, length, value in zip(known, lengths, values, strict=True):
+    for number, (row, length, value) in enumerate(zip(known, lengths, values, strict=True)):
+        place = (0, -15 if number % 2 else 8)
         axes.annotate(
-            row["hands"], (length, value), (0, 8), textcoords="offset points", ha="center", fontsize=8
+            row["hands"], (length, value), place, textcoords="offset points", ha="center", fontsize=8
         )
     axes.set(
         xlim=(0.5, max(lengths, default=1) + 0.8), ylim=(0, 1.35 * max(values, default=1.0)), xticks=lengths
