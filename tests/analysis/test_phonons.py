@@ -44,6 +44,7 @@ def test_a_crystal_of_springs_has_its_own_dynamical_matrix(fcc_springs, cubic):
     np.testing.assert_allclose(found.bands.frequencies, expected, atol=1e-5)
     assert found.bands.path == "ΓXWKΓLUWLK,UX"
     assert [found.bands.where(i) for i in (0, 1, len(found.bands.x) - 1)] == ["Γ", "Γ–X", "X"]
+    assert found.bands.ticks[found.bands.labels.index("X")] == pytest.approx(2 * np.pi / EDGE)
     assert found.displacements == 1
     assert found.stable
     assert np.abs(found.gamma).max() < 1e-4, "translations"

@@ -36,7 +36,7 @@ class Bands:
     Attributes:
         path: the points by name; a comma is a jump.
         points: [Q, 3] in units of the reciprocal vectors of the primitive cell.
-        x: [Q] length along the path, Å⁻¹ (without 2π).
+        x: [Q] length along the path, Å⁻¹ (with 2π: of wave vectors, not of inverse wavelengths).
         frequencies: [Q, 3N] THz, rising; imaginary ones negative.
         ticks: [P] x of the named points.
         labels: their names.
