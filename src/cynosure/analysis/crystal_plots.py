@@ -21,28 +21,37 @@ _BLUE, _RED, _GREY = "#4878a8", "#c44e52", "#8a8f98"
 def plot_eos(found: EquationOfState) -> Figure:
     """Energies against volumes with their fit, and pressures of the stress with −dE/dV of the fit."""
     figure, (energy, pressure) = _figure(9.0, 3.9, 2)
+    draw_energies(energy, found)
     atoms = len(found.rest.atoms)
     fine = np.linspace(found.volumes[0], found.volumes[-1], 300)
-    energy.plot(fine / atoms, 1000 * (found.energy_at(fine) - found.energy) / atoms, color=_BLUE, label="fit")
-    energy.plot(
-        found.volumes / atoms, 1000 * (found.energies - found.energy) / atoms, "o", color=_RED, label="model"
-    )
-    energy.axvline(found.volume / atoms, color=_GREY, linewidth=0.8, linestyle=":")
-    energy.set_ylabel("energy above E₀ (meV/atom)")
-    energy.set_title(f"V₀ = {found.volume / atoms:.3f} Å³/atom", loc="left", fontsize=10)
     pressure.plot(fine / atoms, found.pressure_at(fine), color=_BLUE, label="−dE/dV of the fit")
     pressure.plot(found.volumes / atoms, found.pressures, "o", color=_RED, label="stress of the model")
     pressure.axhline(0.0, color=_GREY, linewidth=0.8, linestyle=":")
     pressure.axvline(found.volume / atoms, color=_GREY, linewidth=0.8, linestyle=":")
+    pressure.set_xlabel("volume (Å³/atom)")
     pressure.set_ylabel("pressure (GPa)")
     pressure.set_title(
         f"B₀ = {found.bulk_modulus:.2f} GPa, B₀′ = {found.derivative:.2f}", loc="left", fontsize=10
     )
-    for axis in (energy, pressure):
-        axis.set_xlabel("volume (Å³/atom)")
-        axis.legend(frameon=False)
-        axis.spines[["top", "right"]].set_visible(False)
+    pressure.legend(frameon=False)
+    pressure.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def draw_energies(axes: Axes, found: EquationOfState) -> None:
+    """Energies against volumes with their fit, on axes of any figure."""
+    atoms = len(found.rest.atoms)
+    fine = np.linspace(found.volumes[0], found.volumes[-1], 300)
+    axes.plot(fine / atoms, 1000 * (found.energy_at(fine) - found.energy) / atoms, color=_BLUE, label="fit")
+    axes.plot(
+        found.volumes / atoms, 1000 * (found.energies - found.energy) / atoms, "o", color=_RED, label="model"
+    )
+    axes.axvline(found.volume / atoms, color=_GREY, linewidth=0.8, linestyle=":")
+    axes.set_xlabel("volume (Å³/atom)")
+    axes.set_ylabel("energy above E₀ (meV/atom)")
+    axes.set_title(f"V₀ = {found.volume / atoms:.3f} Å³/atom", loc="left", fontsize=10)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def plot_elastic(found: Elastic) -> Figure:
@@ -65,6 +74,14 @@ def plot_phonons(found: Phonons) -> Figure:
     figure = Figure(figsize=(9.0, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     bands, density = figure.subplots(1, 2, sharey=True, width_ratios=(4, 1))
+    draw_bands(bands, density, found)
+    wave_numbers = density.secondary_yaxis("right", functions=(lambda f: f * PER_CM, lambda w: w / PER_CM))
+    wave_numbers.set_ylabel("wave number (cm⁻¹)")
+    return figure
+
+
+def draw_bands(bands: Axes, density: Axes, found: Phonons) -> None:
+    """Bands along the path on the one, the density of states on the other axes, which share y, of any figure."""
     path = found.bands
     # Where the path jumps, x stands still; a line across it would be no band.
     breaks = [0, *(np.flatnonzero(np.diff(path.x) == 0) + 1), len(path.x)]
@@ -92,9 +109,6 @@ def plot_phonons(found: Phonons) -> Figure:
             axis.axhspan(low, 0.0, color=_RED, alpha=0.08, linewidth=0)
         bands.text(0.01, 0.015, "imaginary", transform=bands.transAxes, color=_RED, fontsize=9)
         bands.set_ylim(low, high)
-    wave_numbers = density.secondary_yaxis("right", functions=(lambda f: f * PER_CM, lambda w: w / PER_CM))
-    wave_numbers.set_ylabel("wave number (cm⁻¹)")
-    return figure
 
 
 def _figure(width: float, height: float, panels: int) -> tuple[Figure, list[Axes]]:
