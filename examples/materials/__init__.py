@@ -1,0 +1,1 @@
+"""Silicon from DFT frames to its properties as a crystal."""
