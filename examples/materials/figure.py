@@ -22,7 +22,7 @@ INK, QUIET = "#1d2430", "#69717f"
 BLUE, RED, GREEN = "#4878a8", "#c44e52", "#55a868"
 _MOST_POINTS = 4000
 _COLOURS = 64
-# Experiment's frequencies at points of the path, and how often this draws each mode.
+# Experiment's frequencies at points of the path, THz.
 _MEASURED = {"Γ": (EXPERIMENT["optical"],), "X": EXPERIMENT["X"], "L": EXPERIMENT["L"]}
 
 Pairs = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -58,6 +58,7 @@ def draw(
     draw_bands(bands, density, phonons)
     _measured(bands, phonons)
     _finish(bands, "Phonons")
+    _finish(density, "")
     left, right = lower.subfigures(1, 2, width_ratios=(1.0, 1.6))
     _parity(left.subplots(), *pairs["forces"], errors)
     _hot(right.subplots(2, 1, sharex=True), hot, at_rest)
@@ -122,7 +123,7 @@ def _hot(panels: NDArray, hot: Sequence[HotCrystal], at_rest: float) -> None:
     temperature.set_ylabel("temperature, K")
     temperature.set_xlabel("time, ps")
     temperature.set_xlim(0, max(one.times[-1] for one in hot))
-    _finish(lattice, "Constant pressure: 216 atoms at 1 bar")
+    _finish(lattice, f"Constant pressure: {hot[0].atoms} atoms at 1 bar")
     _finish(temperature, "")
 
 

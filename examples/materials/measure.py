@@ -139,6 +139,7 @@ class HotCrystal:
 
     Attributes:
         wanted: the temperature that the thermostat holds, K.
+        atoms: how many there are.
         times: [T] ps.
         lattice: [T] Å, the edge of the cubic cell.
         temperatures: [T] K.
@@ -147,6 +148,7 @@ class HotCrystal:
     """
 
     wanted: float
+    atoms: int
     times: Array
     lattice: Array
     temperatures: Array
@@ -158,7 +160,8 @@ class HotCrystal:
         """From a run at constant pressure, of a cubic cell repeated along each of its vectors."""
         columns = [(one.time, one.volume, one.temperature, one.pressure) for one in result.samples]
         times, volumes, temperatures, pressures = np.array(columns).T
-        return cls(wanted, times, volumes ** (1 / 3) / repeats, temperatures, pressures, settle)
+        lattice = volumes ** (1 / 3) / repeats
+        return cls(wanted, result.samples[0].atoms, times, lattice, temperatures, pressures, settle)
 
     def mean(self, values: Array) -> tuple[float, float]:
         """Of one of the columns, and its standard error from the means of five equal stretches."""
@@ -167,13 +170,11 @@ class HotCrystal:
         return float(kept.mean()), float(np.std(stretches, ddof=1) / np.sqrt(_BLOCKS))
 
     def to_json(self, at_rest: float) -> dict[str, Any]:
-        """Means, each with its standard error, and how much longer the cell is than at rest (Å).
-
-        The first is what classical atoms do: quantum ones have less energy than k_B T in most modes of silicon.
-        """
+        """Means, each with its standard error, and by what part the cell is longer than at rest (Å)."""
         lattice, error = self.mean(self.lattice)
         return {
             "wanted": self.wanted,
+            "atoms": self.atoms,
             "time": float(self.times[-1]),
             "left out": self.settle,
             "lattice": [lattice, error],

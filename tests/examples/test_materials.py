@@ -165,6 +165,7 @@ def test_means_of_a_run_have_the_error_of_their_noise(materials):
     assert error == pytest.approx(4 * 0.01 / 3 / np.sqrt(1000), rel=0.7)
     assert numbers["expansion"][0] == pytest.approx(mean / 3.9 - 1)
     assert numbers["temperature"][0] == pytest.approx(300.5)
+    assert numbers["atoms"] == 64
 
 
 def test_no_twin_of_a_held_out_frame_is_trained_on(materials, silicon):
@@ -179,6 +180,21 @@ def test_no_twin_of_a_held_out_frame_is_trained_on(materials, silicon):
     # Twins have one energy, to what DFT is converged to; no other two strained frames do.
     assert np.abs(energies[0][:, None] - energies[1]).min() > 1e-3
     assert np.abs(energies[1][0] - energies[1][1]) < 1e-6
+
+
+def test_stresses_are_put_in_order(materials, silicon, tersoff):
+    """A potential that has seen none of the labels tells: its stress of the solid is like theirs in one order only."""
+    for group in ("AIMD-NVT", "Vacancy"):
+        solid = [frame for frame in silicon if frame.info["group"] == group]
+        solid = [frame for frame in solid if frame.get_potential_energy() / len(frame) < -5.1][::6]
+        labels = np.array([frame.get_stress() for frame in solid])
+        found = []
+        for frame in solid:
+            own = frame.copy()
+            own.calc = tersoff
+            found.append(own.get_stress()[3:])
+        assert np.corrcoef(labels[:, 3:].ravel(), np.ravel(found))[0, 1] > 0.85
+        assert np.corrcoef(labels[:, [4, 3, 5]].ravel(), np.ravel(found))[0, 1] < 0.6
 
 
 def test_the_labels_of_the_data(materials, silicon):
