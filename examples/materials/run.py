@@ -70,7 +70,7 @@ class Size(NamedTuple):
     settle: float
 
 
-FULL = Size(200, (), 1, 20.0, (2, 3), 500, (300.0, 900.0), 3, 6000, 2.0)
+FULL = Size(160, (), 1, 30.0, (2, 3), 500, (300.0, 900.0), 3, 4000, 1.0)
 _SMALL = (("model.channels", 8), ("model.layers", 2), ("model.l_max", 1))
 QUICK = Size(40, _SMALL, 3, 10.0, (2,), 20, (300.0,), 2, 100, 0.04)
 
