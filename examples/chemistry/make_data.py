@@ -29,8 +29,8 @@ class Chain(NamedTuple):
     frames: int
 
 
-TRAIN = [Chain(100, 60), Chain(300, 80), Chain(300, 80), Chain(500, 90), Chain(500, 90)]
-TEST = [Chain(300, 60), Chain(500, 60)]
+TRAIN = [Chain(100, 80), Chain(300, 80), Chain(300, 80), Chain(400, 80), Chain(400, 80)]
+TEST = [Chain(300, 60), Chain(400, 60)]
 QUICK_TRAIN = [Chain(100, 16), Chain(300, 24)]
 QUICK_TEST = [Chain(300, 8)]
 

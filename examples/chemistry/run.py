@@ -53,7 +53,7 @@ class Size(NamedTuple):
     steps: int
 
 
-FULL = Size(140, 64, 8, 2000, 8000)
+FULL = Size(160, 64, 8, 2000, 8000)
 QUICK = Size(40, 4, 2, 100, 400)
 
 
