@@ -22,8 +22,9 @@ ARROWS = {
     "training": {"o3", "kernels", "nn", "graph", "data", "potentials"},
     "deploy": {"o3", "nn", "graph", "data", "potentials"},
     "analysis": {"o3", "nn", "graph", "data", "potentials", "deploy"},
+    "importers": {"o3", "nn", "graph", "potentials"},
     "lab": {"o3", "nn", "graph", "data", "potentials", "training", "deploy", "analysis"},
-    "cli": {"graph", "data", "potentials", "training", "deploy", "analysis", "lab"},
+    "cli": {"graph", "data", "potentials", "training", "deploy", "analysis", "importers", "lab"},
 }
 
 

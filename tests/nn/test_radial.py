@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cynosure.nn import Activation, Envelope, RadialBasis, RadialNetwork
+from cynosure.nn import Activation, Envelope, RadialBasis, RadialNetwork, SwitchingEnvelope
 
 KINDS = ["bessel", "gaussian", "chebyshev"]
 
@@ -32,6 +32,28 @@ def test_envelope_vanishes_to_second_order_at_the_cutoff(power):
     for value in derivatives(envelope, 4.0 + 1e-9, 2):
         assert float(value) == 0.0
     assert float(envelope(torch.tensor(0.0))) == 1.0
+
+
+def test_switching_envelope_falls_between_two_distances():
+    envelope = SwitchingEnvelope(5.0, 4.5)
+    assert envelope(torch.tensor([0.0, 4.4, 5.0, 7.0])).tolist() == [1, 1, 0, 0]
+    # The formula as it stands in X-PLOR's manual.
+    r, on, off = torch.linspace(4.5, 5.0, 7, dtype=torch.float64), 4.5**2, 5.0**2
+    torch.testing.assert_close(
+        envelope(r), (off - r**2) ** 2 * (off + 2 * r**2 - 3 * on) / (off - on) ** 3, rtol=1e-12, atol=1e-12
+    )
+    for at in (4.5, 5.0):
+        sides = [derivatives(envelope, at + shift, 2) for shift in (-1e-9, 1e-9)]
+        for below, above in zip(sides[0][:2], sides[1][:2], strict=True):
+            assert abs(float(below - above)) < 1e-6
+        assert abs(float(sides[0][2] - sides[1][2])) > 1, "its curvature jumps: tables must know"
+
+
+def test_learned_frequencies_start_as_those_that_are_not():
+    r = torch.linspace(0, 5, 23, dtype=torch.float64)
+    plain, learned = RadialBasis(5.0, 6), RadialBasis(5.0, 6, learned=True).double()
+    torch.testing.assert_close(learned(r), plain(r), rtol=1e-6, atol=1e-6)  # (made in float32)
+    assert [name for name, _ in learned.named_parameters()] == ["frequencies"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,6 +124,10 @@ def test_errors():
         Envelope(0.0)
     with pytest.raises(ValueError, match="power is 2"):
         Envelope(1.0, 2)
+    with pytest.raises(ValueError, match="0 < start < cutoff"):
+        SwitchingEnvelope(5.0, 5.0)
+    with pytest.raises(ValueError, match="no frequencies"):
+        RadialBasis(5.0, 8, "gaussian", learned=True)
     with pytest.raises(ValueError, match="no radial basis 'sinus'"):
         RadialBasis(5.0, 8, "sinus")
     with pytest.raises(ValueError, match="at least 1"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ import typer.main
 __all__ = ["VERBS", "app", "fail", "main", "process_start"]
 
 # Verb -> the line that `cynosure --help` shows. The function of that name lives in `cynosure.cli.<verb>`, or the Typer
-# of a group of verbs.
+# of a group of verbs; both names end with an underscore where the verb is a word of Python's.
 VERBS: dict[str, str] = {
     "demo": "The whole story in three minutes: train, test the symmetries, run dynamics.",
     "train": "Train an interatomic potential on labelled frames.",
@@ -35,6 +36,7 @@ VERBS: dict[str, str] = {
     "check": "Check a model's symmetries and derivatives on a structure.",
     "bench": "Measure how fast a model runs on this machine, and the memory it needs.",
     "info": "Show what a data set or a model file holds.",
+    "import": "Import a model that another package trained.",
     "lab": "Experiments on what symmetry is worth: pencil, forces, mirror, look, learning-curve.",
 }
 
@@ -75,7 +77,8 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 def _load(verb: str):
     """The command of one verb, or of a group of them, from its own file."""
-    content = getattr(importlib.import_module(f"cynosure.cli.{verb}"), verb)
+    name = f"{verb}_" if keyword.iskeyword(verb) else verb
+    content = getattr(importlib.import_module(f"cynosure.cli.{name}"), name)
     if isinstance(content, typer.Typer):
         return typer.main.get_command(content)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -167,7 +167,9 @@ class CompiledProgram:
             return
         number, tolerance = _TERMS[self.dtype], _TOLERANCE[self.dtype]
         try:
-            table = tabulate(step.radial, step.weights.values(), step.cutoff, number, tolerance)
+            table = tabulate(
+                step.radial, step.weights.values(), step.cutoff, number, tolerance, step.radial.breaks
+            )
         except ValueError as reason:
             raise NotLowered(str(reason)) from None
         weight = np.ascontiguousarray(table.weight)

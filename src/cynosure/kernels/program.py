@@ -122,6 +122,11 @@ class Radial(Protocol):
         """[n] Å -> [n, B]."""
         ...
 
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """Å, where their curvature jumps, between zero and the cutoff."""
+        ...
+
     def layers(self) -> RadialLayers:
         """What they are made of."""
         ...

@@ -5,12 +5,15 @@ network. In a short interval of distances they are as good as polynomials of low
 then mixes ten Chebyshev polynomials instead of 64 functions, and evaluates no network.
 
 At both ends of an interval its polynomials take the functions' value, slope and curvature, so that the table is twice
-continuously differentiable; the force is the table's own derivative. What degree is left fits the inside.
+continuously differentiable where the functions are; the force is the table's own derivative. What degree is left fits
+the inside. A distance at which the functions' curvature jumps is a knot, and each side takes its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +25,8 @@ from torch import Tensor
 Numbers = NDArray[np.float64]
 # The numbers of intervals to try. Few of them: edges of one interval share their weights in the core.
 _INTERVALS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+# How far below a break, in cutoffs, the curvature of that side is asked for.
+_BESIDE = 1e-12
 # Å. How errors of a slope count beside errors of a value: a length over which radial functions change.
 _LENGTH = 0.5
 
@@ -41,7 +46,12 @@ class RadialTable(NamedTuple):
 
 
 def tabulate(
-    radial: Callable[[Tensor], Tensor], weight: Numbers, cutoff: float, terms: int, tolerance: float
+    radial: Callable[[Tensor], Tensor],
+    weight: Numbers,
+    cutoff: float,
+    terms: int,
+    tolerance: float,
+    breaks: Sequence[float] = (),
 ) -> RadialTable:
     """Tabulate w(r) = radial(r) @ weight for 0 ≤ r ≤ cutoff, with the fewest intervals that reach the tolerance.
 
@@ -52,6 +62,7 @@ def tabulate(
         terms: polynomials of an interval, at least 6.
         tolerance: of w(r), and of its slope times 0.5 Å: root mean square over paths and channels, relative to the
             largest of any distance, at every place between the knots.
+        breaks: Å, where the functions' curvature jumps; simple fractions of the cutoff, since they become knots.
 
     Raises:
         ValueError: when 512 intervals do not reach the tolerance: the functions are not smooth.
@@ -62,9 +73,9 @@ def tabulate(
     if not np.isfinite(scale):
         raise ValueError("a radial table: the weights of a convolution are not finite")
     error = np.inf
-    for intervals in _INTERVALS:
+    for intervals in _numbers_of_intervals(cutoff, breaks):
         step = cutoff / intervals
-        coefficients = _fit(radial, intervals, step, terms)
+        coefficients = _fit(radial, intervals, step, terms, breaks)
         error = _error(radial, coefficients, step, measure) / (scale or 1.0)
         if error <= tolerance:
             return RadialTable(coefficients @ weight, step, error)
@@ -72,6 +83,17 @@ def tabulate(
         f"a radial table: {_INTERVALS[-1]} intervals of {terms} polynomials reach {error:.1e}, not {tolerance:g}; "
         "are the radial functions smooth?"
     )
+
+
+def _numbers_of_intervals(cutoff: float, breaks: Sequence[float]) -> list[int]:
+    """The numbers of intervals to try, raised to the next that makes every break a knot."""
+    parts = [Fraction(at / cutoff).limit_denominator(_INTERVALS[-1] // 2) for at in breaks]
+    if any(abs(float(part) - at / cutoff) > 1e-12 for part, at in zip(parts, breaks, strict=True)):
+        raise ValueError(
+            f"a radial table: breaks at {', '.join(map(str, breaks))} Å of {cutoff} Å cannot be knots"
+        )
+    together = math.lcm(*(part.denominator for part in parts))
+    return sorted({-(-intervals // together) * together for intervals in _INTERVALS})
 
 
 def _derivatives(radial: Callable[[Tensor], Tensor], r: NDArray, order: int = 2) -> list[Numbers]:
@@ -94,15 +116,25 @@ def _derivatives(radial: Callable[[Tensor], Tensor], r: NDArray, order: int = 2)
     return [values.detach().numpy() for values in found]
 
 
-def _fit(radial: Callable[[Tensor], Tensor], intervals: int, step: float, terms: int) -> Numbers:
+def _fit(
+    radial: Callable[[Tensor], Tensor], intervals: int, step: float, terms: int, breaks: Sequence[float]
+) -> Numbers:
     """[intervals, terms, B] coefficients of Chebyshev polynomials.
 
     1. The polynomial of degree 5 through value, slope and curvature at both ends.
     2. What it misses inside is fitted by (1 − t²)³ times further polynomials, which changes none of the six.
     """
     half = step / 2
-    value, slope, curvature = _derivatives(radial, np.arange(intervals + 1) * step)
+    knots = np.arange(intervals + 1) * step
+    numbers = [round(at / step) for at in breaks]
+    if breaks:
+        knots[numbers] = breaks
+    value, slope, curvature = _derivatives(radial, knots)
     ends = np.stack([value, slope * half, curvature * half**2], axis=1)  # [knots, order, B]
+    begins, stops = ends[:-1], ends[1:].copy()
+    if breaks:
+        below = _derivatives(radial, np.array(breaks) - _BESIDE * intervals * step)[2]
+        stops[np.array(numbers) - 1, 2] = below * half**2
     conditions = np.stack(
         [
             [chebyshev.chebval(t, chebyshev.chebder(one, order)) for one in np.eye(6)]
@@ -110,7 +142,7 @@ def _fit(radial: Callable[[Tensor], Tensor], intervals: int, step: float, terms:
             for order in range(3)
         ]
     )
-    through_ends = np.linalg.solve(conditions, np.concatenate([ends[:-1], ends[1:]], axis=1))
+    through_ends = np.linalg.solve(conditions, np.concatenate([begins, stops], axis=1))
     coefficients = np.zeros((intervals, terms, value.shape[1]))
     coefficients[:, :6] = through_ends
     if terms > 6:

@@ -8,7 +8,14 @@ from cynosure.nn.linear import Linear
 from cynosure.nn.message_passing import Convolution
 from cynosure.nn.norm import LayerNorm
 from cynosure.nn.product_basis import ProductBasis
-from cynosure.nn.radial import Envelope, RadialBasis, RadialFunctions, RadialNetwork, polynomial_envelope
+from cynosure.nn.radial import (
+    Envelope,
+    RadialBasis,
+    RadialFunctions,
+    RadialNetwork,
+    SwitchingEnvelope,
+    polynomial_envelope,
+)
 from cynosure.nn.readout import EdgeReadout, LayerReadouts, Readout, TensorReadouts, layer_weights
 from cynosure.nn.self_connection import SelfConnection
 from cynosure.nn.tensor_product import ProductPath, TensorProduct
@@ -31,6 +38,7 @@ __all__ = [
     "RadialNetwork",
     "Readout",
     "SelfConnection",
+    "SwitchingEnvelope",
     "TensorProduct",
     "TensorReadouts",
     "layer_weights",

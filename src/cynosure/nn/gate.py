@@ -15,13 +15,15 @@ class Gate(nn.Module):
 
     The input is `irreps_in` = gates + `irreps_out`: one invariant scalar per channel of each irrep that is
     gated, then the irreps themselves. Invariant scalars use `silu`, pseudoscalars 0o the odd `tanh` (an even
-    function would make them invariant), gates `sigmoid`. Weiler et al. 2018 (3D steerable CNNs), section 4.
+    function would make them invariant), gates `sigmoid` unless told otherwise. Weiler et al. 2018 (3D steerable
+    CNNs), section 4.
 
     Args:
         irreps_out: the irreps that leave; those that enter besides the gates.
+        gate: name of the gates' `Activation`.
     """
 
-    def __init__(self, irreps_out: Irreps | str) -> None:
+    def __init__(self, irreps_out: Irreps | str, gate: str = "sigmoid") -> None:
         super().__init__()
         self.irreps_out = Irreps(irreps_out)
         invariant = Irrep(0, 0) if any(ir.p == 0 for _, ir in self.irreps_out) else Irrep(0, 1)
@@ -30,7 +32,7 @@ class Gate(nn.Module):
         self.scalar, self.pseudoscalar, self.gate = (
             Activation("silu"),
             Activation("tanh"),
-            Activation("sigmoid"),
+            Activation(gate),
         )
 
     def forward(self, x: Tensor) -> Tensor:

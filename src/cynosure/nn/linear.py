@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import NotLowered, Program, Term, Value, Weights, species_linear
+from cynosure.kernels import Derived, Program, Term, Value, Weights, species_linear
 from cynosure.nn import layout
 from cynosure.o3 import Irrep, Irreps
 
@@ -83,18 +83,18 @@ class Linear(nn.Module):
         blocks = [mixed[ir].pop(0) for _, ir in self.irreps_out]
         return layout.join(self._add_bias(blocks))
 
+    @property
+    def maps(self) -> dict[Irrep, nn.Parameter]:
+        """The weights W of each irrep of the output, [(species,) channels in, channels out]."""
+        return dict(zip(self._irreps, self.weights, strict=True))
+
     def terms(self, scale: float | Sequence[float] = 1.0) -> list[Term]:
-        """The map as terms of a program of the compiled core, block by block: y = scale · (this map of x).
+        """The map, without its bias, as terms of a program of the compiled core, block by block: y = scale · W x.
 
         Args:
             scale: a factor, or one for each block of `irreps_out`.
-
-        Raises:
-            NotLowered: when there is a bias.
         """
-        if self.bias is not None:
-            raise NotLowered("a linear map with a bias")
-        scales = [scale] * len(self.irreps_out) if isinstance(scale, int | float) else scale
+        scales = self._scales(scale)
         terms = []
         for ir, weight in zip(self._irreps, self.weights, strict=True):
             assert isinstance(weight, Tensor)
@@ -115,7 +115,28 @@ class Linear(nn.Module):
     def lower(self, program: Program, x: Value) -> Value:
         """Add this layer to a program of the compiled core."""
         by_species = self.num_species is not None
-        return program.linear(x, self.terms(), self.irreps_out, by_species=by_species)
+        y = program.linear(x, self.terms(), self.irreps_out, by_species=by_species)
+        self.lower_bias(program, y)
+        return y
+
+    def lower_bias(self, program: Program, y: Value, scale: float | Sequence[float] = 1.0) -> None:
+        """Add scale · bias, if there is one, to a value of `irreps_out`: a linear map of the number one."""
+        if self.bias is None:
+            return
+        bias, terms, column = self.bias, [], 0
+        row = Derived(lambda: bias.unsqueeze(0), (1, len(bias)))
+        for block, ((mul, ir), factor) in enumerate(zip(self.irreps_out, self._scales(scale), strict=True)):
+            if ir.is_scalar():
+                weights = Weights(row, np.arange(1), np.arange(column, column + mul), factor)
+                terms.append(Term(0, block, weights))
+                column += mul
+        scalar = next(ir for _, ir in self.irreps_out if ir.is_scalar())
+        ones = Derived(lambda: bias.new_ones(program.num_species, 1), (program.num_species, 1))
+        one = program.embed(Irreps([(1, scalar)]), Weights.of(ones))
+        program.linear(one, terms, self.irreps_out, into=y)
+
+    def _scales(self, scale: float | Sequence[float]) -> Sequence[float]:
+        return [scale] * len(self.irreps_out) if isinstance(scale, int | float) else scale
 
     def _add_bias(self, blocks: list[Tensor]) -> list[Tensor]:
         if self.bias is None:

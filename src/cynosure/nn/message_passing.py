@@ -30,6 +30,7 @@ class Convolution(nn.Module):
         num_basis: size of the radial basis.
         radial_hidden: sizes of the radial network's hidden layers; the last is the number of functions R.
         avg_neighbours: mean number of edges per node, > 0.
+        bias: add one to the invariant scalars that either `Linear` gives.
 
     Attributes:
         normaliser: a scalar buffer. 1/√(mean number of neighbours) is right for neighbours that are independent;
@@ -48,6 +49,7 @@ class Convolution(nn.Module):
         num_basis: int = 8,
         radial_hidden: Sequence[int] = (64, 16),
         avg_neighbours: float = 1.0,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         if not avg_neighbours > 0:
@@ -55,10 +57,10 @@ class Convolution(nn.Module):
         self.irreps_in, self.irreps_edge = Irreps(irreps_in), Irreps(irreps_edge)
         self.irreps_out = Irreps(irreps_out)
         self.table = PathTable.build(self.irreps_in, self.irreps_edge, {ir for _, ir in self.irreps_out})
-        self.mix_in = Linear(self.irreps_in, self.irreps_in)
+        self.mix_in = Linear(self.irreps_in, self.irreps_in, bias=bias)
         self.radial = RadialNetwork(num_basis, radial_hidden)
         self.weight = nn.Parameter(torch.randn(self.radial.number_out, self.table.num_weights))
-        self.mix_out = Linear(self.table.irreps_out, self.irreps_out)
+        self.mix_out = Linear(self.table.irreps_out, self.irreps_out, bias=bias)
         self.normaliser: Tensor
         self.register_buffer("normaliser", torch.tensor(1 / math.sqrt(avg_neighbours)))
 
@@ -92,7 +94,7 @@ class Convolution(nn.Module):
             scales: a factor, or one for each block of `irreps_out`.
         """
         mixed = self.mix_in.lower(program, x)
-        return program.convolve(
+        message = program.convolve(
             mixed,
             self.table,
             RadialFunctions(basis, self.radial),
@@ -101,6 +103,8 @@ class Convolution(nn.Module):
             self.mix_out.terms(scales),
             self.irreps_out,
         )
+        self.mix_out.lower_bias(program, message, scales)
+        return message
 
     def _scaled_weight(self) -> Tensor:
         # Both normalisations are folded into the small weight instead of the large message.

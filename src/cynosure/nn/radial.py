@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import RadialLayers, Weights
+from cynosure.kernels import NotLowered, RadialLayers, Weights
 from cynosure.nn.activation import Activation
 
 
@@ -41,9 +41,14 @@ class Envelope(nn.Module):
         cutoff: r_c, Å.
         power: p ≥ 3; near r = 0 the function is 1 − O(x^p).
 
+    Attributes:
+        breaks: distances at which a derivative below the third jumps, besides the cutoff: none.
+
     Raises:
         ValueError: for a cutoff that is not positive or a power below 3.
     """
+
+    breaks: tuple[float, ...] = ()
 
     def __init__(self, cutoff: float, power: int = 6) -> None:
         super().__init__()
@@ -58,10 +63,46 @@ class Envelope(nn.Module):
         return polynomial_envelope(distances / self.cutoff, self.power)
 
 
+class SwitchingEnvelope(nn.Module):
+    """The switching function of X-PLOR (and CHARMM: Brooks et al. 1983, J. Comput. Chem. 4, 187), 1 up to a distance.
+
+        u(r) = t² (3 − 2t)   with   t = (r_c² − r²) / (r_c² − r_on²),   between 0 and 1
+
+    Value and slope are continuous; the curvature jumps at r_on and at r_c.
+
+    Args:
+        cutoff: r_c, Å.
+        start: r_on, Å.
+
+    Attributes:
+        breaks: distances at which a derivative below the third jumps, besides the cutoff: r_on.
+
+    Raises:
+        ValueError: unless 0 < r_on < r_c.
+    """
+
+    def __init__(self, cutoff: float, start: float) -> None:
+        super().__init__()
+        if not 0 < start < cutoff:
+            raise ValueError(
+                f"the envelope falls from {start} Å to {cutoff} Å; 0 < start < cutoff was expected"
+            )
+        self.cutoff, self.start = float(cutoff), float(start)
+        self.breaks = (self.start,)
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """Å, any shape -> the same shape, 1 up to the start and 0 from the cutoff on."""
+        square = self.cutoff * self.cutoff
+        # (At both ends `clamp` passes derivatives: those of the falling part.)
+        t = ((square - distances * distances) / (square - self.start * self.start)).clamp(0.0, 1.0)
+        return t * t * (3 - 2 * t)
+
+
 class RadialBasis(nn.Module):
     """B functions of the distance times the envelope, each with unit mean square.
 
-        bessel:     sin(n π r/r_c) / r,            n = 1 … B    (Gasteiger et al. 2020, equation 7)
+        bessel:     sin(n π r/r_c) / r,            n = 1 … B    (Gasteiger et al. 2020, equation 7), or sin(k_n r) / r
+                                                   with learned k_n
         gaussian:   exp(−(r − μ_n)² / 2σ²),        μ_n evenly from 0 to r_c, σ their spacing
         chebyshev:  T_n(2r/r_c − 1),               n = 0 … B−1
 
@@ -72,10 +113,16 @@ class RadialBasis(nn.Module):
         cutoff: r_c, Å.
         number: B ≥ 1.
         kind: which functions.
-        power: of the envelope.
+        power: of the polynomial envelope.
+        start: Å; with it the envelope is the `SwitchingEnvelope` that falls from there on.
+        learned: make the frequencies of Bessel functions parameters, which start at n π/r_c.
+
+    Attributes:
+        factors: [B] float64, which make the mean squares one.
+        frequencies: [B] 1/Å, the k_n, if they are learned.
 
     Raises:
-        ValueError: for an unknown kind or a number below 1.
+        ValueError: for an unknown kind, a number below 1, or frequencies of other functions.
     """
 
     def __init__(
@@ -84,25 +131,37 @@ class RadialBasis(nn.Module):
         number: int = 8,
         kind: Literal["bessel", "gaussian", "chebyshev"] = "bessel",
         power: int = 6,
+        *,
+        start: float | None = None,
+        learned: bool = False,
     ) -> None:
         super().__init__()
         if kind not in ("bessel", "gaussian", "chebyshev"):
             raise ValueError(f"no radial basis '{kind}'; the bases are bessel, gaussian, chebyshev")
         if number < 1:
             raise ValueError(f"a radial basis of {number} functions; at least 1 is needed")
-        self.envelope = Envelope(cutoff, power)
+        if learned and kind != "bessel":
+            raise ValueError(f"a radial basis of kind '{kind}' has no frequencies that could be learned")
+        self.envelope = Envelope(cutoff, power) if start is None else SwitchingEnvelope(cutoff, start)
         self.cutoff, self.number, self.kind = float(cutoff), int(number), kind
+        self.frequencies = nn.Parameter(torch.arange(1, number + 1) * (math.pi / cutoff)) if learned else None
         nodes, weights = np.polynomial.legendre.leggauss(32 + 8 * number)
         r = torch.from_numpy(nodes + 1) * (self.cutoff / 2)
         density = torch.from_numpy(weights) / 2
-        values = self._functions(r) * self.envelope(r).unsqueeze(-1)
+        values = self._functions(r) * self.envelope(r).unsqueeze(-1)  # (those that learned ones start from)
         # Kept in float64 whatever the module's dtype becomes; cast on use.
-        self._factors = (density @ values.square()).rsqrt()
+        self.factors = (density @ values.square()).rsqrt()
 
     def forward(self, distances: Tensor) -> Tensor:
         """[...] Å -> [..., B]."""
-        factors = self._factors.to(distances)
-        return self._functions(distances) * (self.envelope(distances).unsqueeze(-1) * factors)
+        factors = self.factors.to(distances)
+        if self.frequencies is None:
+            functions = self._functions(distances)
+        else:
+            functions = _sinc(distances.unsqueeze(-1) * self.frequencies) * (
+                self.frequencies * (self.cutoff / math.pi)
+            )
+        return functions * (self.envelope(distances).unsqueeze(-1) * factors)
 
     def _functions(self, r: Tensor) -> Tensor:
         x = r.unsqueeze(-1) / self.cutoff
@@ -178,14 +237,27 @@ class RadialFunctions(NamedTuple):
         """[n] Å -> [n, network.number_out]."""
         return self.network(self.basis(distances))
 
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """Å, where their curvature jumps, between zero and the cutoff."""
+        return self.basis.envelope.breaks
+
     def layers(self) -> RadialLayers:
-        """What they are made of, for training in the compiled core."""
+        """What they are made of, for training in the compiled core.
+
+        Raises:
+            NotLowered: an envelope that is no polynomial, or frequencies that are learned.
+        """
         basis, network = self.basis, self.network
+        if not isinstance(basis.envelope, Envelope):
+            raise NotLowered("a switching envelope, in training")
+        if basis.frequencies is not None:
+            raise NotLowered("learned frequencies, in training")
         return RadialLayers(
             basis=basis.kind,
             power=basis.envelope.power,
             cutoff=basis.cutoff,
-            factors=tuple(basis._factors.tolist()),
+            factors=tuple(basis.factors.tolist()),
             layers=tuple(Weights.of(weight, 1 / math.sqrt(weight.shape[0])) for weight in network.weights),
             function=network.activation.name,
             factor=network.activation.factor,

@@ -14,7 +14,7 @@ from cynosure.o3 import Irreps
 
 
 class SelfConnection(Linear):
-    """A species-dependent `Linear` of the features before a layer, added to what the layer makes of the neighbours.
+    """A `Linear` of the features before a layer, by species, added to what the layer makes of the neighbours.
 
     It feeds the blocks whose irrep the features have; the others hold what came from the neighbours alone. Where two
     independent terms of unit variance come together, 1/√2 keeps the variance of their sum at one.
@@ -22,13 +22,13 @@ class SelfConnection(Linear):
     Args:
         irreps_in: irreps of the features.
         irreps_to: irreps of what it is added to.
-        num_species: sets of weights.
+        num_species: sets of weights; None for one that serves every species.
 
     Attributes:
         scales: for each block of `irreps_to`, the factor of what was there: 1/√2 or 1.
     """
 
-    def __init__(self, irreps_in: Irreps | str, irreps_to: Irreps | str, num_species: int) -> None:
+    def __init__(self, irreps_in: Irreps | str, irreps_to: Irreps | str, num_species: int | None) -> None:
         irreps_in, self.irreps_to = Irreps(irreps_in), Irreps(irreps_to)
         present = {ir for _, ir in irreps_in}
         self._fed = [block for block, (_, ir) in enumerate(self.irreps_to) if ir in present]
@@ -39,7 +39,7 @@ class SelfConnection(Linear):
     def add(self, x: Tensor, species: Tensor, neighbours: Tensor) -> Tensor:
         """x [N, irreps_in.dim], species [N] int64, neighbours [N, irreps_to.dim] -> [N, irreps_to.dim]."""
         blocks = layout.split(self.irreps_to, neighbours)
-        own = layout.split(self.irreps_out, self(x, species))
+        own = layout.split(self.irreps_out, self(x, None if self.num_species is None else species))
         for block, mine in zip(self._fed, own, strict=True):
             blocks[block] = (blocks[block] + mine) / math.sqrt(2)
         return layout.join(blocks)
@@ -47,4 +47,5 @@ class SelfConnection(Linear):
     def lower_into(self, program: Program, x: Value, neighbours: Value) -> None:
         """Add the map of x to `neighbours`, a value of `irreps_to` that has the factors `scales` already."""
         terms = [replace(term, block_out=self._fed[term.block_out]) for term in self.terms(1 / math.sqrt(2))]
-        program.linear(x, terms, self.irreps_out, by_species=True, into=neighbours)
+        by_species = self.num_species is not None
+        program.linear(x, terms, self.irreps_out, by_species=by_species, into=neighbours)

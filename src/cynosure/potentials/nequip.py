@@ -37,10 +37,16 @@ class NequIPConfig(PotentialConfig):
         channels: channels of every irrep, or one number per l from 0 to l_max.
         radial_basis: `bessel`, `gaussian` or `chebyshev`.
         num_basis: number of radial basis functions.
+        learned_frequencies: let the frequencies of the `bessel` basis be learned.
+        envelope: `polynomial`, or `xplor`, which is 1 up to a distance (`nn.SwitchingEnvelope`).
         envelope_power: p of the polynomial cutoff.
+        envelope_start: Å, from where on `xplor` falls.
         radial_hidden: hidden layers of each convolution's radial network; the last is its number of radial
             functions.
-        self_connection: add to each convolution a species-dependent linear map of the features before it.
+        bias: add a constant to the invariant scalars before and behind the sum over neighbours.
+        gate: the function of the scalars that gate tensors, `sigmoid` or `silu`.
+        self_connection: add to each convolution a linear map of the features before it: `True` one for each species,
+            `"shared"` one for all, `False` none.
         layer_norm: normalise the features after each layer but the last.
         readout_hidden: channels of a hidden layer in the last readout; 0 for a linear one.
         layer_weight: of each layer's energy, beside that of the layer before, when training starts; 0 reads the last
@@ -54,9 +60,14 @@ class NequIPConfig(PotentialConfig):
     channels: Channels | tuple[Channels, ...] = 32
     radial_basis: Literal["bessel", "gaussian", "chebyshev"] = "bessel"
     num_basis: int = Field(default=8, ge=1, le=512)
+    learned_frequencies: bool = False
+    envelope: Literal["polynomial", "xplor"] = "polynomial"
     envelope_power: int = Field(default=6, ge=3, le=64)
+    envelope_start: float | None = Field(default=None, gt=0)
     radial_hidden: tuple[Channels, ...] = Field(default=(32, 16), min_length=1, max_length=16)
-    self_connection: bool = True
+    bias: bool = False
+    gate: Literal["sigmoid", "silu"] = "sigmoid"
+    self_connection: bool | Literal["shared"] = True
     layer_norm: bool = False
     readout_hidden: int = Field(default=0, ge=0, le=4096)
     layer_weight: float = Field(default=1.0, ge=0, le=1)
@@ -89,9 +100,21 @@ class NequIPConfig(PotentialConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _radial_settings_fit(self) -> NequIPConfig:
+        if (self.envelope == "xplor") != (self.envelope_start is not None):
+            raise ValueError("'envelope_start' belongs to the envelope 'xplor', which needs it")
+        if self.envelope_start is not None and self.envelope_start >= self.cutoff:
+            raise ValueError(
+                f"'envelope_start' is {self.envelope_start} Å, not below the cutoff {self.cutoff} Å"
+            )
+        if self.learned_frequencies and self.radial_basis != "bessel":
+            raise ValueError("'learned_frequencies' are those of the radial basis 'bessel'")
+        return self
+
 
 class Interaction(nn.Module):
-    """One layer: convolution, plus the species-dependent self-connection, then a gate.
+    """One layer: convolution, plus the self-connection, then a gate.
 
     Args:
         irreps_in: irreps of the features.
@@ -112,7 +135,7 @@ class Interaction(nn.Module):
         avg_neighbours: float,
     ) -> None:
         super().__init__()
-        self.gate = Gate(irreps_out)
+        self.gate = Gate(irreps_out, config.gate)
         self.irreps_in, self.irreps_out = irreps_in, irreps_out
         self.convolution = Convolution(
             irreps_in,
@@ -121,9 +144,11 @@ class Interaction(nn.Module):
             num_basis=config.num_basis,
             radial_hidden=config.radial_hidden,
             avg_neighbours=avg_neighbours,
+            bias=config.bias,
         )
+        sets = None if config.self_connection == "shared" else num_species
         self.self_connection = (
-            SelfConnection(irreps_in, self.gate.irreps_in, num_species) if config.self_connection else None
+            SelfConnection(irreps_in, self.gate.irreps_in, sets) if config.self_connection else None
         )
 
     def forward(
@@ -165,7 +190,14 @@ class NequIP(TypedNetwork):
         super().__init__(config, calibration, labelled=config.parity is not False)
         edge_parity = 0 if config.parity is False else -1
         self.irreps_edge = Irreps.spherical_harmonics(config.l_max, p=edge_parity)
-        self.basis = RadialBasis(config.cutoff, config.num_basis, config.radial_basis, config.envelope_power)
+        self.basis = RadialBasis(
+            config.cutoff,
+            config.num_basis,
+            config.radial_basis,
+            config.envelope_power,
+            start=config.envelope_start,
+            learned=config.learned_frequencies,
+        )
         scalar = Irrep(0, config.parities_of(0)[0])
         irreps = Irreps([(config.channels_of(0), scalar)])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), irreps.dim))

@@ -1,0 +1,81 @@
+"""What is refused before any checkpoint is opened, and what without the package; nothing is ever written then."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import sys
+import zipfile
+
+import pytest
+from typer.testing import CliRunner
+
+from cynosure.cli import app
+from cynosure.importers import import_model
+from cynosure.importers.formats import format_of
+
+
+def archive(path, content: bytes) -> str:
+    """A file that looks like a checkpoint of PyTorch with this pickle."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", content)
+    return str(path)
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> str:
+    return archive(tmp_path / "some.pth", pickle.dumps({"model_state_dict": {}, "config": {"_type_map": {}}}))
+
+
+def test_the_format_is_told_by_name_or_by_content(checkpoint):
+    assert format_of("7net-0").package == "sevenn"
+    assert format_of(checkpoint).package == "sevenn"
+    assert format_of(checkpoint, "sevennet").package == "sevenn"
+
+
+def test_nothing_is_unpickled_without_trust(tmp_path, checkpoint):
+    with pytest.raises(ValueError, match=r"is a pickle.*--trust.*process of its own"):
+        import_model(checkpoint, tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_format_is_recognised_without_running_the_pickle(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("the pickle was run",))
+
+    source = archive(tmp_path / "bomb.pth", pickle.dumps({"model_state_dict": Bomb(), "_type_map": 0}))
+    assert format_of(source).package == "sevenn"
+
+
+def test_files_that_are_no_checkpoints(tmp_path, checkpoint):
+    (tmp_path / "text.pth").write_text("not a checkpoint")
+    (tmp_path / "short.pth").write_bytes((tmp_path / "some.pth").read_bytes()[:-30])
+    for name in ("text.pth", "short.pth"):
+        with pytest.raises(ValueError, match=f"{name}' is no checkpoint of PyTorch, or it was cut short"):
+            format_of(str(tmp_path / name))
+    other = archive(tmp_path / "other.pth", pickle.dumps({"weights": 1}))
+    with pytest.raises(ValueError, match="none of the known formats: sevennet"):
+        format_of(other)
+    with pytest.raises(FileNotFoundError, match=r"no file 'nowhere\.pth'"):
+        format_of("nowhere.pth")
+    with pytest.raises(ValueError, match="no format 'onnx'"):
+        format_of(checkpoint, "onnx")
+
+
+def test_a_python_that_is_not_there(tmp_path, checkpoint):
+    with pytest.raises(FileNotFoundError, match=r"cannot run the Python 'no/such/python' \(--python\)"):
+        import_model(checkpoint, tmp_path / "out", trust=True, python="no/such/python")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sevenn") is not None, reason="the package is there")
+def test_a_package_that_is_not_there(tmp_path, checkpoint):
+    with pytest.raises(ValueError, match=r"pip install sevenn==0\.13\.0"):
+        import_model(checkpoint, tmp_path / "out", trust=True, python=sys.executable)
+
+
+def test_the_command_says_it_in_one_line(tmp_path, checkpoint):
+    result = CliRunner().invoke(app, ["import", checkpoint, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert "--trust" in result.stderr
