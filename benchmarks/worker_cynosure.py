@@ -168,6 +168,9 @@ def training(settings: Mapping[str, Any]) -> Measurement:
 
 
 def _build(settings: Mapping[str, Any]) -> Potential:
+    """A model of the settings `config` with random weights, or that of a `file`."""
+    if "file" in settings:
+        return potentials.load(settings["file"])
     return potentials.build(settings["config"], SPECIES, avg_neighbours=AVG_NEIGHBOURS)
 
 

@@ -73,3 +73,33 @@ def test_weights_that_are_not_finite_are_refused():
 
 def test_weights_that_vanish_are_a_table_of_zeros():
     assert not tabulate(functions, 0 * weights(), CUTOFF, 10, 1e-6).weight.any()
+
+
+def kinked(r: torch.Tensor) -> torch.Tensor:
+    """Functions whose curvature jumps at 4.5 Å."""
+    return functions(r) * (1 + (r - 4.5).clamp(min=0.0).square().unsqueeze(-1))
+
+
+@pytest.mark.parametrize(("terms", "tolerance"), [(10, 2e-6), (16, 1e-12)])
+def test_a_break_is_a_knot_with_two_sides(terms, tolerance):
+    table = tabulate(kinked, weights(), CUTOFF, terms, tolerance, breaks=(4.5,))
+    knot = 4.5 / table.step
+    assert knot == pytest.approx(round(knot), abs=1e-9)
+    below, above = table.weight[round(knot) - 1], table.weight[round(knot)]
+    curvature = (2 / table.step) ** 2
+    left = chebyshev.chebval(1, chebyshev.chebder(below, 2)) * curvature
+    right = chebyshev.chebval(-1, chebyshev.chebder(above, 2)) * curvature
+    jump = 2 * functions(torch.tensor([4.5], dtype=torch.float64)).numpy() @ weights()
+    np.testing.assert_allclose(right - left, jump[0], rtol=1e-6, atol=1e-6)
+    for order in range(2):
+        ends = [
+            chebyshev.chebval(t, chebyshev.chebder(side, order) if order else side)
+            for t, side in ((1, below), (-1, above))
+        ]
+        np.testing.assert_allclose(ends[0], ends[1], rtol=0, atol=1e-11)
+    assert len(table.weight) <= 2 * len(tabulate(functions, weights(), CUTOFF, terms, tolerance).weight)
+
+
+def test_a_break_that_cannot_be_a_knot():
+    with pytest.raises(ValueError, match="cannot be knots"):
+        tabulate(kinked, weights(), CUTOFF, 10, 1e-6, breaks=(4.5 / 1.0123456,))

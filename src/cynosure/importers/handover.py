@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,9 @@ def read(
         FileNotFoundError: no such interpreter.
         ValueError: the reader refused, or failed; the message says why.
     """
-    command = str(python or sys.executable)
+    command, variables = str(python or sys.executable), dict(os.environ)
+    if python is not None:
+        variables.pop("PYTHONPATH", None)  # it is for the running interpreter
     with tempfile.TemporaryDirectory(prefix="cynosure-import-") as folder:
         out, request = Path(folder) / "model.safetensors", Path(folder) / "request.json"
         structures = [probe.request for probe in probes]
@@ -78,6 +81,7 @@ def read(
                 text=True,
                 errors="replace",
                 check=False,
+                env=variables,
             )
         except OSError as error:
             raise FileNotFoundError(

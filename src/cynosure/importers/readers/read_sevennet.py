@@ -25,7 +25,6 @@ def read(source: str, modality: str | None) -> Original:
     """The model of a checkpoint, in float64."""
     try:
         import sevenn
-        import torch
     except ImportError as error:
         raise Refused(
             f"{sys.executable} cannot read SevenNet's checkpoints ({error}): pip install {REQUIREMENT} for it, or name "
@@ -37,7 +36,6 @@ def read(source: str, modality: str | None) -> Original:
             f"(pip install {REQUIREMENT}, or --python)"
         )
     warnings.simplefilter("ignore")
-    torch.set_default_dtype(torch.float64)
     path = _path_of(source)
     checkpoint = _open(path)
     config = checkpoint.config
@@ -207,14 +205,14 @@ def _take_layer(
         "paths": listed,
         "self_connection": "by species" if type(intro).__name__ == "SelfConnectionIntro" else "shared",
         "radial_factor": of_radial,
-        "scalar_factors": _factors(gate.irreps_scalars, gate.act_scalars, factor),
-        "gate_factors": _factors(gate.irreps_gates, gate.act_gates, factor),
+        "scalar_factors": _factors(gate.act_scalars, factor),
+        "gate_factors": _factors(gate.act_gates, factor),
     }
     return layer, tensors
 
 
-def _factors(irreps: Any, activation: Any, factor: Any) -> dict[str, float]:
-    return {str(ir): factor(act) for (_, ir), act in zip(irreps, activation.acts, strict=True)}
+def _factors(activation: Any, factor: Any) -> dict[str, float]:
+    return {str(ir): factor(act) for (_, ir), act in zip(activation.irreps_in, activation.acts, strict=True)}
 
 
 def _of_modality(
