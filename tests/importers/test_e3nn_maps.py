@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from e3nn import nn as e3nn_nn
@@ -102,7 +101,7 @@ def test_paths(e3nn_maps):
     for path in table.paths:
         channels, ir = table.irreps_in[path.block_in]
         edge = table.irreps_edge[path.block_edge][1]
-        coupling = torch.from_numpy(np.asarray(clebsch_gordan(ir.l, edge.l, path.ir_out.l)))
+        coupling = torch.tensor(clebsch_gordan(ir.l, edge.l, path.ir_out.l))
         weight = w[:, place : place + channels] * torch.from_numpy(factors[place : place + channels])
         part = b[:, table.irreps_edge.slices()[path.block_edge]]
         product = torch.einsum("mnk,emc,en->ekc", coupling, blocks[path.block_in], part)
