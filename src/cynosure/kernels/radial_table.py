@@ -72,13 +72,17 @@ def tabulate(
     scale = np.linalg.norm(_derivatives(radial, np.linspace(0, cutoff, 513), 0)[0] @ measure, axis=1).max()
     if not np.isfinite(scale):
         raise ValueError("a radial table: the weights of a convolution are not finite")
-    error = np.inf
+    error, hopeless = np.inf, 0.0
     for intervals in _numbers_of_intervals(cutoff, breaks):
+        if intervals < hopeless:
+            continue
         step = cutoff / intervals
         coefficients = _fit(radial, intervals, step, terms, breaks)
         error = _error(radial, coefficients, step, measure) / (scale or 1.0)
         if error <= tolerance:
             return RadialTable(coefficients @ weight, step, error)
+        # Errors fall with a power of the number of intervals, at most that of the degree and a little at first.
+        hopeless = intervals * (error / tolerance) ** (1 / (terms + 2))
     raise ValueError(
         f"a radial table: {_INTERVALS[-1]} intervals of {terms} polynomials reach {error:.1e}, not {tolerance:g}; "
         "are the radial functions smooth?"

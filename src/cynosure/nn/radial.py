@@ -144,7 +144,11 @@ class RadialBasis(nn.Module):
             raise ValueError(f"a radial basis of kind '{kind}' has no frequencies that could be learned")
         self.envelope = Envelope(cutoff, power) if start is None else SwitchingEnvelope(cutoff, start)
         self.cutoff, self.number, self.kind = float(cutoff), int(number), kind
-        self.frequencies = nn.Parameter(torch.arange(1, number + 1) * (math.pi / cutoff)) if learned else None
+        self.frequencies = None
+        if learned:
+            self.frequencies = nn.Parameter(
+                torch.tensor([n * math.pi / cutoff for n in range(1, number + 1)])
+            )
         nodes, weights = np.polynomial.legendre.leggauss(32 + 8 * number)
         r = torch.from_numpy(nodes + 1) * (self.cutoff / 2)
         density = torch.from_numpy(weights) / 2

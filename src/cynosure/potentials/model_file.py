@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from cynosure.graph import AtomGraph, Rows, from_atoms
 from cynosure.potentials.base import Potential
@@ -132,7 +133,7 @@ def load(
         calibration = parse(Calibration, header["calibration"], where="calibration.")
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"the header of '{path}' does not describe a model: {error}") from None
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutValues():
         model = assemble(config, calibration)
     tensors = _read_tensors(Path(path), model, header)
     model.load_state_dict(tensors, assign=True)
@@ -141,6 +142,15 @@ def load(
     model.requires_grad_(True)
     check_probe(model, header["probe"], path)
     return model
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Makes parameters whose values do not matter: on the meta device `torch.randn` would import SymPy, for 0.4 s."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return (torch.empty if func is torch.randn else func)(*args, **(kwargs or {}))
 
 
 def check_probe(model: Potential, probe: Mapping[str, Any], path: str | Path) -> None:
