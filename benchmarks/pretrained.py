@@ -13,7 +13,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,27 +57,25 @@ def main() -> None:
     if not files:
         raise SystemExit(f"no model is named like '{arguments.only}'; the models are {', '.join(MODELS)}")
     if arguments.what == "parity":
-        print("\n".join(parity(files, arguments.peers)))
+        for line in parity(files, arguments.peers):
+            print(line, flush=True)
     else:
         speed(files, arguments)
 
 
-def parity(files: Mapping[str, Path], python: str) -> list[str]:
+def parity(files: Mapping[str, Path], python: str) -> Iterator[str]:
     """A table: each model and structure, and how far we are from the original's own calculator, which is in float32."""
-    lines = [
-        "| model | structure | atoms | energy, eV/atom | forces, eV/Å | stress, eV/Å³ | float32: energy | forces |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    yield "| model | structure | atoms | energy, eV/atom | forces, eV/Å | stress, eV/Å³ | float32: energy | forces |"
+    yield "|---|---|---|---|---|---|---|---|"
     for name, path in files.items():
         theirs = _original(name, python)
         ours = {dtype: cynosure.Calculator(path, dtype=dtype) for dtype in ("float64", "float32")}
         for (label, atoms), expected in zip(structures().items(), theirs, strict=True):
             double, single = (deviation(atoms, calculator, expected) for calculator in ours.values())
-            lines.append(
+            yield (
                 f"| {name} | {label} | {len(atoms)} | {double['energy']:.1e} | {double['forces']:.1e} | "
-                f"{double.get('stress', float('nan')):.1e} | {single['energy']:.1e} | {single['forces']:.1e} |"
+                f"{'–' if 'stress' not in double else format(double['stress'], '.1e')} | {single['energy']:.1e} | {single['forces']:.1e} |"
             )
-    return lines
 
 
 def deviation(atoms: Atoms, calculator: cynosure.Calculator, expected: Mapping[str, Any]) -> dict[str, float]:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from cynosure.importers.handover import Handover
-from cynosure.nn import Linear
+from cynosure.nn import Linear, Readout
 from cynosure.o3 import Irrep, Irreps
 from cynosure.potentials import Potential
 from cynosure.potentials.nequip import Interaction, NequIP
@@ -113,6 +113,11 @@ def _irreps(text: str, labelled: bool) -> Irreps:
     return irreps if labelled else Irreps([(mul, Irrep(ir.l, 0)) for mul, ir in irreps])
 
 
+def _scalar(*, labelled: bool) -> Irrep:
+    """The invariant one."""
+    return Irrep(0, 1 if labelled else 0)
+
+
 def _radial_layers(tensors: Mapping[str, Tensor]) -> int:
     return sum(name.startswith("layers.0.radial.") for name in tensors)
 
@@ -128,16 +133,18 @@ def _fill(model: NequIP, words: Mapping[str, Any], tensors: Mapping[str, Tensor]
     basis.frequencies.copy_(tensors["frequencies"])
     of_basis = words["basis"]["prefactor"] * math.pi / basis.cutoff / basis.factors
     model.embedding.copy_(tensors["embedding"])
-    ratios = {ir: 1.0 for _, ir in Irreps(model.layers[0].irreps_in)}
+    ratios = {_scalar(labelled=words["parity"]): 1.0}
     for number, (layer, own) in enumerate(zip(model.layers, words["layers"], strict=True)):
         assert isinstance(layer, Interaction)
         prefix = f"layers.{number}."
         its = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         ratios = _fill_layer(layer, own, its, words, of_basis, ratios, number)
     (readout,) = model.readouts.values()
+    assert isinstance(readout, Readout)
     (linear,) = readout.layers
-    (scalar,) = ratios
-    _set(linear, {scalar: ratios[scalar] * tensors["readout"]})
+    assert isinstance(linear, Linear)
+    ((scalar, ratio),) = ratios.items()
+    _set(linear, {scalar: ratio * tensors["readout"]})
 
 
 def _fill_layer(
@@ -178,7 +185,7 @@ def _fill_layer(
     convolution.weight.copy_(ratio * math.sqrt(len(last)) * last[:, columns])
 
     # Behind the sum: gates come first here, and last there.
-    scalar = gate.irreps_gates[0][1] if len(gate.irreps_gates) else Irrep(0, 1 if labelled else 0)
+    scalar = _scalar(labelled=labelled)
     order = _order_of_scalars(layer, scalars, gated, scalar)
     fed = math.sqrt(2) if layer.self_connection is not None else 1.0
     mixed = {}

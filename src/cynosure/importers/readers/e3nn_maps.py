@@ -1,5 +1,7 @@
 """What the modules of e3nn compute, as plain matrices: their normalisation and their order of weights end here."""
 
+# Its imports are of another Python than the one that Cynosure runs in.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 from typing import Any

@@ -4,6 +4,8 @@ Run by `cynosure.importers` in a Python that has `sevenn`; see `handing_over`. A
 what it contains.
 """
 
+# Its imports are of another Python than the one that Cynosure runs in.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os
@@ -12,7 +14,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from handing_over import Original, Refused, hand_over, sha256  # pyright: ignore[reportMissingImports]
+from handing_over import Original, Refused, hand_over, sha256
 
 # The versions of the package whose models this file knows.
 KNOWN = (0, 13)
@@ -106,7 +108,7 @@ def _take_apart(
     model: Any, config: dict[str, Any], modality: str | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What the model consists of, in words and in numbers."""
-    from e3nn_maps import linear, numbers  # pyright: ignore[reportMissingImports]
+    from e3nn_maps import linear, numbers
 
     parts = dict(model._modules)
     if config["interaction_type"] != "nequip":
@@ -174,7 +176,7 @@ def _take_layer(
     own: dict[str, Any], order: list[int], modal: int | None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """One interaction: its words and its numbers."""
-    from e3nn_maps import by_species, factor, linear, network, numbers, paths  # pyright: ignore[reportMissingImports]
+    from e3nn_maps import by_species, factor, linear, network, numbers, paths
 
     convolution, gate = own["convolution"], own["equivariant_gate"].gate
     product = convolution.convolution
@@ -229,7 +231,7 @@ def _of_modality(
 
 def _take_readout(parts: dict[str, Any], order: list[int], modal: int | None) -> dict[str, np.ndarray]:
     """The two linear maps to the energy, which have nothing between them, as one; and the energies' scale and shift."""
-    from e3nn_maps import linear, numbers  # pyright: ignore[reportMissingImports]
+    from e3nn_maps import linear, numbers
 
     first, second = parts.pop("reduce_input_to_hidden"), parts.pop("reduce_hidden_to_energy")
     without = sum(mul for mul, _ in first._irreps_in_wo_modal)
@@ -257,7 +259,7 @@ def _evaluator(model: Any, cutoff: float, modality: str | None) -> Any:
     """Energy, forces and stress of ASE's atoms, in float64 throughout."""
     import sevenn._keys as KEY
     import torch
-    from e3nn_maps import make_exact  # pyright: ignore[reportMissingImports]
+    from e3nn_maps import make_exact
     from sevenn.atom_graph_data import AtomGraphData
     from sevenn.train.dataload import unlabeled_atoms_to_graph
 
