@@ -26,7 +26,9 @@ from benchmarks.cases import Against, Case, Side
 from benchmarks.pretrained_structures import structures
 from benchmarks.run import thread_counts
 from benchmarks.sides import ROOT, environment, measure
-from cynosure.importers import import_model
+from cynosure.importers import FORMATS, import_model
+from cynosure.importers.handover import read
+from cynosure.importers.probes import Probe
 
 # Name -> checkpoint, modality.
 MODELS: dict[str, tuple[str, str | None]] = {
@@ -49,8 +51,9 @@ _STRUCTURES = {"w1": "216 Si (W1)", "w2": "ethanol", "w3": "64 H2O (W3)"}
 def main() -> None:
     arguments = _arguments()
     arguments.cache.mkdir(parents=True, exist_ok=True)
+    dtype = "float64" if arguments.what == "parity" else "float32"
     files = {
-        name: _file(arguments.cache.resolve(), name, arguments.peers)
+        name: _file(arguments.cache.resolve(), name, arguments.peers, dtype)
         for name in MODELS
         if arguments.only is None or arguments.only.lower() in name.lower()
     }
@@ -64,31 +67,34 @@ def main() -> None:
 
 
 def parity(files: Mapping[str, Path], python: str) -> Iterator[str]:
-    """A table: each model and structure, and how far we are from the original's own calculator, which is in float32."""
-    yield "| model | structure | atoms | energy, eV/atom | forces, eV/Å | stress, eV/Å³ | float32: energy | forces |"
-    yield "|---|---|---|---|---|---|---|---|"
+    """A table: each model and structure, and how far energies per atom and forces are apart.
+
+    Ours from the original with both in float64, with both in float32 (its own calculator), and the original's float32
+    from its float64: what its rounding is.
+    """
+    kinds = ("float64", "float32", "the original's rounding")
+    yield "| model | structure | atoms |" + "".join(f" {kind}: eV/atom | eV/Å |" for kind in kinds)
+    yield "|---|---|---|" + "---|---|" * len(kinds)
     for name, path in files.items():
-        theirs = _original(name, python)
+        exact, own = _original_in_float64(name, path, python), _original(name, python)
         ours = {dtype: cynosure.Calculator(path, dtype=dtype) for dtype in ("float64", "float32")}
-        for (label, atoms), expected in zip(structures().items(), theirs, strict=True):
-            double, single = (deviation(atoms, calculator, expected) for calculator in ours.values())
-            yield (
-                f"| {name} | {label} | {len(atoms)} | {double['energy']:.1e} | {double['forces']:.1e} | "
-                f"{'–' if 'stress' not in double else format(double['stress'], '.1e')} | {single['energy']:.1e} | {single['forces']:.1e} |"
-            )
+        for (label, atoms), double, single in zip(structures().items(), exact, own, strict=True):
+            found = {dtype: _evaluated(atoms, calculator) for dtype, calculator in ours.items()}
+            pairs = ((found["float64"], double), (found["float32"], single), (single, double))
+            cells = "".join(_cells(one, other, len(atoms)) for one, other in pairs)
+            yield f"| {name} | {label} | {len(atoms)} |{cells}"
 
 
-def deviation(atoms: Atoms, calculator: cynosure.Calculator, expected: Mapping[str, Any]) -> dict[str, float]:
-    """The largest of energy per atom, forces and, in a crystal, stress."""
+def _evaluated(atoms: Atoms, calculator: cynosure.Calculator) -> dict[str, Any]:
     atoms = atoms.copy()
     atoms.calc = calculator
-    found = {
-        "energy": abs(atoms.get_potential_energy() - expected["energy"]) / len(atoms),
-        "forces": np.abs(atoms.get_forces() - expected["forces"]).max(),
-    }
-    if atoms.pbc.all():
-        found["stress"] = np.abs(atoms.get_stress() - expected["stress"]).max()
-    return {key: float(value) for key, value in found.items()}
+    return {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+
+
+def _cells(one: Mapping[str, Any], other: Mapping[str, Any], atoms: int) -> str:
+    energy = abs(one["energy"] - other["energy"]) / atoms
+    forces = np.abs(np.asarray(one["forces"]) - np.asarray(other["forces"])).max()
+    return f" {energy:.1e} | {forces:.1e} |"
 
 
 def speed(files: Mapping[str, Path], arguments: argparse.Namespace) -> None:
@@ -125,13 +131,13 @@ def speed(files: Mapping[str, Path], arguments: argparse.Namespace) -> None:
     print(report.markdown(table, head, report.notes(results)))
 
 
-def _file(cache: Path, name: str, python: str) -> Path:
-    """The imported model, kept in the cache."""
+def _file(cache: Path, name: str, python: str, dtype: str) -> Path:
+    """The imported model with weights of this precision, kept in the cache."""
     checkpoint, modality = MODELS[name]
-    path = cache / f"{checkpoint}{'' if modality is None else '-' + modality.lower()}.safetensors"
+    path = cache / "-".join([checkpoint, *([modality.lower()] if modality else []), f"{dtype}.safetensors"])
     if not path.is_file():
         print(f"importing {name}", file=sys.stderr, flush=True)
-        import_model(checkpoint, path, modality=modality, python=python, trust=True)
+        import_model(checkpoint, path, modality=modality, python=python, trust=True, dtype=dtype)
     return path
 
 
@@ -161,6 +167,24 @@ def _original(name: str, python: str) -> list[dict[str, Any]]:
     if done.returncode:
         raise SystemExit(f"sevenn failed on {name}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def _original_in_float64(name: str, path: Path, python: str) -> list[dict[str, Any]]:
+    """What the original says of the structures, in float64: what an import is compared with."""
+    checkpoint, modality = MODELS[name]
+    elements = list(cynosure.load(path).species)
+    asked = [
+        Probe(
+            label,
+            np.array([elements.index(z) for z in one.numbers]),
+            one.positions,
+            one.cell.array,
+            tuple(one.pbc.tolist()),
+        )
+        for label, one in structures().items()
+    ]
+    found = read(FORMATS["sevennet"].reader, checkpoint, modality, asked, python).originals
+    return [{"energy": float(one.energy), "forces": one.forces.numpy()} for one in found]
 
 
 def _arguments() -> argparse.Namespace:

@@ -53,7 +53,7 @@ def _alloy() -> Atoms:
 
 def _surface() -> Atoms:
     atoms = ase.build.fcc111("Cu", size=(2, 2, 3), vacuum=8.0)
-    ase.build.add_adsorbate(atoms, ase.build.molecule("CO"), 1.9, "ontop")
+    ase.build.add_adsorbate(atoms, ase.build.molecule("CO"), 1.9, "ontop", mol_index=1)  # carbon down
     return atoms
 
 
