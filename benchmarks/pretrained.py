@@ -67,34 +67,38 @@ def main() -> None:
 
 
 def parity(files: Mapping[str, Path], python: str) -> Iterator[str]:
-    """A table: each model and structure, and how far energies per atom and forces are apart.
+    """A table: each model and structure, and how far energies per atom, forces and stresses are apart.
 
     Ours from the original with both in float64, with both in float32 (its own calculator), and the original's float32
     from its float64: what its rounding is.
     """
-    kinds = ("float64", "float32", "the original's rounding")
-    yield "| model | structure | atoms |" + "".join(f" {kind}: eV/atom | eV/Å |" for kind in kinds)
-    yield "|---|---|---|" + "---|---|" * len(kinds)
+    kinds = ("float64", "float32", "its rounding")
+    yield "| model | structure | atoms |" + "".join(f" {kind}: eV/atom | eV/Å | eV/Å³ |" for kind in kinds)
+    yield "|---|---|---|" + "---|---|---|" * len(kinds)
     for name, path in files.items():
         exact, own = _original_in_float64(name, path, python), _original(name, python)
         ours = {dtype: cynosure.Calculator(path, dtype=dtype) for dtype in ("float64", "float32")}
         for (label, atoms), double, single in zip(structures().items(), exact, own, strict=True):
             found = {dtype: _evaluated(atoms, calculator) for dtype, calculator in ours.items()}
             pairs = ((found["float64"], double), (found["float32"], single), (single, double))
-            cells = "".join(_cells(one, other, len(atoms)) for one, other in pairs)
+            cells = "".join(_cells(one, other, atoms) for one, other in pairs)
             yield f"| {name} | {label} | {len(atoms)} |{cells}"
 
 
 def _evaluated(atoms: Atoms, calculator: cynosure.Calculator) -> dict[str, Any]:
     atoms = atoms.copy()
     atoms.calc = calculator
-    return {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    found = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    return {**found, "stress": atoms.get_stress(voigt=False)} if atoms.pbc.all() else found
 
 
-def _cells(one: Mapping[str, Any], other: Mapping[str, Any], atoms: int) -> str:
-    energy = abs(one["energy"] - other["energy"]) / atoms
-    forces = np.abs(np.asarray(one["forces"]) - np.asarray(other["forces"])).max()
-    return f" {energy:.1e} | {forces:.1e} |"
+def _cells(one: Mapping[str, Any], other: Mapping[str, Any], atoms: Atoms) -> str:
+    """Deviations of energy per atom, of forces and, in a crystal, of the stress."""
+    energy = abs(one["energy"] - other["energy"]) / len(atoms)
+    cells = [f"{energy:.1e}"]
+    for name in ("forces", "stress") if atoms.pbc.all() else ("forces",):
+        cells.append(f"{np.abs(np.asarray(one[name]) - np.asarray(other[name])).max():.1e}")
+    return "".join(f" {cell} |" for cell in [*cells, "–"][:3])
 
 
 def speed(files: Mapping[str, Path], arguments: argparse.Namespace) -> None:
@@ -184,7 +188,10 @@ def _original_in_float64(name: str, path: Path, python: str) -> list[dict[str, A
         for label, one in structures().items()
     ]
     found = read(FORMATS["sevennet"].reader, checkpoint, modality, asked, python).originals
-    return [{"energy": float(one.energy), "forces": one.forces.numpy()} for one in found]
+    return [
+        {"energy": float(one.energy), "forces": one.forces.numpy(), "stress": one.stress.numpy()}
+        for one in found
+    ]
 
 
 def _arguments() -> argparse.Namespace:

@@ -55,9 +55,13 @@ def answer() -> None:
     for one in request["structures"]:
         atoms = Atoms(**one)
         atoms.calc = own
-        own.calculate(atoms)
-        keys = ("energy", "forces", "stress")
-        found.append({key: torch.as_tensor(own.results[key]).tolist() for key in keys})
+        found.append(
+            {
+                "energy": atoms.get_potential_energy(),
+                "forces": atoms.get_forces().tolist(),
+                "stress": atoms.get_stress(voigt=False).tolist(),
+            }
+        )
     print("\n" + json.dumps(found))
 
 
