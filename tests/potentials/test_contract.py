@@ -34,6 +34,33 @@ class TestUnlabelledParity(PotentialContract):
         return cynosure.build({**SMALL, "parity": False}, species, avg_neighbours=20, dtype=torch.float64)
 
 
+class TestAsImported(PotentialContract):
+    exempt = {
+        "reflection": "features of SO(3) carry no parity, so a mirror image may have another energy",
+        "smoothness": "the curvature of the xplor envelope jumps, and with it the slope of forces",
+    }
+
+    def make(self, species):
+        config = {
+            **SMALL,
+            "parity": False,
+            "envelope": "xplor",
+            "envelope_start": 4.5,
+            "learned_frequencies": True,
+            "gate": "silu",
+            "bias": True,
+            "self_connection": "shared",
+            "layer_weight": 0,
+        }
+        model = cynosure.build(config, species, avg_neighbours=20, dtype=torch.float64)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.endswith(".bias"):
+                    parameter.fill_(0.3)
+            model.basis.frequencies *= 1.01
+        return model
+
+
 class TestInvariant(PotentialContract):
     def make(self, species):
         config = {

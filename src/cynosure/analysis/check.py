@@ -102,7 +102,11 @@ def precision(engine: Evaluator, exact: Potential, atoms: Atoms) -> list[Deviati
 def verdict(found: list[Deviation]) -> str:
     """What the deviations of `check` come to, in plain words."""
     broken = [deviation for deviation in found if not deviation.ok]
-    unpromised = sorted({one.name.partition(":")[0] for one in found if not one.promised})
+    promised = {_check_of(one) for one in found if one.promised}
+    # (A check of which a part is promised is named with what is not.)
+    unpromised = sorted(
+        {one.name if _check_of(one) in promised else _check_of(one) for one in found if not one.promised}
+    )
     lines = []
     if broken:
         names = ", ".join(deviation.name for deviation in broken)
@@ -114,3 +118,7 @@ def verdict(found: list[Deviation]) -> str:
     if unpromised:
         lines.append(f"Not promised by this model, and not counted: {', '.join(unpromised)}.")
     return "\n".join(lines)
+
+
+def _check_of(one: Deviation) -> str:
+    return one.name.partition(":")[0]

@@ -42,7 +42,7 @@ def build(handover: Handover) -> Potential:
         e0s=dict(zip(species, tensors["shift"].tolist(), strict=True)),
         scale=dict(zip(species, scale.tolist(), strict=True)),
         shift=dict(zip(species, (scale * tensors["readout.bias"]).tolist(), strict=True)),
-        avg_neighbours=sum(value**2 for value in denominators) / len(denominators),
+        avg_neighbours=sum(denominators) / len(denominators),
         dtype=torch.float64,
     )
     assert isinstance(model, NequIP)

@@ -176,6 +176,11 @@ class Potential(nn.Module, ABC):
         return getattr(self.config, "parity", True) is not False
 
     @property
+    def promises_smooth_forces(self) -> bool:
+        """Whether the slope of forces is continuous: not if the settings have the `envelope` whose curvature jumps."""
+        return getattr(self.config, "envelope", "polynomial") != "xplor"
+
+    @property
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
 

@@ -89,6 +89,10 @@ class Committee(Potential):
     def promises_reflection(self) -> bool:
         return all(member.promises_reflection for member in members_of(self))
 
+    @property
+    def promises_smooth_forces(self) -> bool:
+        return all(member.promises_smooth_forces for member in members_of(self))
+
     def atomic_energies(self, graph: AtomGraph, species: Tensor, vectors: Tensor) -> Tensor:
         """[N] dimensionless, the mean of the members; see `Potential.atomic_energies`."""
         energies = [member.atomic_energies(graph, species, vectors) for member in members_of(self)]
