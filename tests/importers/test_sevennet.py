@@ -8,8 +8,10 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import cynosure
+from cynosure.cli import app
 from cynosure.graph import from_atoms
 from cynosure.importers import import_model
 from cynosure.potentials import Evaluator, NequIP
@@ -167,3 +169,13 @@ def test_rotating_a_small_graph_changes_nothing(checkpoints, sevenn_python, tmp_
     turned.rotate(50.0, (1, 2, 3), rotate_cell=True)
     first, second = (model(from_atoms(one, model.cutoff), ("energy",))["energy"] for one in (atoms, turned))
     assert float((first - second).abs()) < 1e-10
+
+
+def test_the_command_tells_what_it_compared(checkpoints, sevenn_python, tmp_path):
+    out = tmp_path / "model.safetensors"
+    arguments = ["import", str(checkpoints / "switched.pth"), "--trust", "--python", sevenn_python]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(out)], env={"COLUMNS": "120"})
+    assert result.exit_code == 0, result.output
+    for expected in ("every element, dense", "from sevenn", "Weights in float32", "5 elements", "no parity"):
+        assert expected in result.output
+    assert cynosure.load(out).dtype == torch.float32

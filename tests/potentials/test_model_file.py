@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import ase.build
@@ -189,3 +191,18 @@ def test_no_space_left_keeps_the_old_file(path, model, monkeypatch):
         other.save(path)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_loading_imports_nothing_heavy(tmp_path):
+    """Parameters are made without values; on the meta device `torch.randn` alone would import SymPy, for 0.4 s."""
+    path = tmp_path / "model.safetensors"
+    cynosure.build({"layers": 1, "channels": 4, "learned_frequencies": True}, ["Si"]).save(path)
+    program = f"""
+import sys, torch
+before = set(sys.modules)
+import cynosure
+cynosure.load({str(path)!r})
+print(sorted({{"sympy", "torch._dynamo"}} & (set(sys.modules) - before)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
