@@ -9,9 +9,7 @@ the two maps in `maps.json` (eV above the lowest point, φ along the first axis)
 
 from __future__ import annotations
 
-import argparse
 import json
-import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from functools import partial
@@ -35,6 +33,7 @@ from examples.biology.measure import (
     reference_landscape,
     walk,
 )
+from examples.running import Clock, command_line, parsed
 from rich.progress import track
 
 import cynosure
@@ -67,14 +66,10 @@ QUICK = Size(12, 3, ("L", "LD"), 16, 2)
 
 def main() -> None:
     """Parse the command line, and go the whole way."""
-    parser = argparse.ArgumentParser(
-        description="Learn the energies of two small peptides, and see what they say of others."
+    parser = command_line(
+        "biology", "Learn the energies of two small peptides, and see what they say of others."
     )
-    parser.add_argument("--quick", action="store_true", help="less than a minute, hardly trained")
-    parser.add_argument("--out", type=Path, default=Path("runs/biology"), help="folder for what comes of it")
-    arguments = parser.parse_args()
-    if arguments.out.exists() and any(arguments.out.iterdir()):
-        parser.error(f"there is something in '{arguments.out}' already; name another folder by --out")
+    arguments = parsed(parser)
     arguments.out.mkdir(parents=True, exist_ok=True)
     # (A molecule is too small for threads; processes share the work.)
     torch.set_num_threads(1)
@@ -172,21 +167,6 @@ def table(numbers: Mapping[str, Any]) -> str:
             f"{row['hand']['right']:13.1%}{broken}"
         )
     return "\n".join(lines)
-
-
-class Clock:
-    """How long each part took, s."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        """A part is done."""
-        now = time.monotonic()
-        self.laps[name] = round(now - self._last, 1)
-        self._last = now
-        print(f"{name}: {self.laps[name]:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import minimize_rotation_and_translation
 from ase.calculators.calculator import Calculator
+from examples.running import beside_spread
 from numpy.typing import NDArray
 
 from cynosure.deploy import relax
@@ -65,12 +66,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, dict[str, float]]:
         """Of each: root mean square error, spread of the labels (their standard deviation), and their ratio."""
-        found = {}
-        for name, labels in self.labels.items():
-            rmse = float(np.sqrt(np.square(self.predictions[name] - labels).mean()))
-            spread = float(labels.std())
-            found[name] = {"rmse": rmse, "spread": spread, "relative": rmse / spread}
-        return found
+        return beside_spread(self.labels, self.predictions)
 
 
 def relaxation(

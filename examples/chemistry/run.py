@@ -8,9 +8,7 @@ frames, and the run of training in `model/`. `--quick` goes the whole way in les
 
 from __future__ import annotations
 
-import argparse
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +22,7 @@ from examples.chemistry.harmonic import Modes, by_differences, normal_modes
 from examples.chemistry.make_data import glycolaldehyde, make_data
 from examples.chemistry.measure import UNITS, Comparison, relaxation
 from examples.chemistry.spectrum import BANDS, Spectrum, of_model, of_reference, similarity, thermal
+from examples.running import Clock, command_line, parsed
 
 import cynosure
 from cynosure.training import display_for, from_settings, train
@@ -59,14 +58,8 @@ QUICK = Size(40, 4, 2, 100, 400)
 
 def main() -> None:
     """Parse the command line, and go the whole way."""
-    parser = argparse.ArgumentParser(description="Learn a molecule, and measure its infrared spectrum.")
-    parser.add_argument("--quick", action="store_true", help="less than a minute, hardly trained")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/chemistry"), help="folder for what comes of it"
-    )
-    arguments = parser.parse_args()
-    if arguments.out.exists() and any(arguments.out.iterdir()):
-        parser.error(f"there is something in '{arguments.out}' already; name another folder by --out")
+    parser = command_line("chemistry", "Learn a molecule, and measure its infrared spectrum.")
+    arguments = parsed(parser)
     arguments.out.mkdir(parents=True, exist_ok=True)
     numbers = run(arguments.out, quick=arguments.quick)
     error = numbers["harmonic"]["mean error"]
@@ -209,21 +202,6 @@ def table(numbers: Mapping[str, Any]) -> str:
 def say(text: str) -> None:
     """Print a line at once."""
     print(text, flush=True)
-
-
-class Clock:
-    """How long each part took, s."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        """A part is done."""
-        now = time.monotonic()
-        self.laps[name] = round(now - self._last, 1)
-        self._last = now
-        say(f"{name}: {self.laps[name]:.0f} s")
 
 
 if __name__ == "__main__":

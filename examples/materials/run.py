@@ -9,10 +9,8 @@ hardly trained.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +23,7 @@ from examples.materials.comparison import at, checks, table, verdicts
 from examples.materials.figure import Pairs, draw
 from examples.materials.frames import DATA, FromFrames, divide, read, with_vacancy
 from examples.materials.measure import HotCrystal, Vacancy, correction, moduli_of_sound, vacancy
+from examples.running import Clock, command_line, parsed
 from rich.console import Console
 
 from cynosure import Calculator, load
@@ -77,22 +76,14 @@ QUICK = Size(40, _SMALL, 3, 10.0, (2,), 20, (300.0,), 2, 100, 0.04)
 
 def main() -> None:
     """Parse the command line, and go the whole way."""
-    parser = argparse.ArgumentParser(
-        description="Train on frames of silicon, and ask the crystal of the model."
-    )
-    parser.add_argument("--quick", action="store_true", help="less than a minute, hardly trained")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/materials"), help="folder for what comes of it"
-    )
+    parser = command_line("materials", "Train on frames of silicon, and ask the crystal of the model.")
     parser.add_argument(
         "--data",
         type=Path,
         default=DATA,
         help="the frames [shared/data/silicon/train.extxyz beside the repository]",
     )
-    arguments = parser.parse_args()
-    if arguments.out.exists() and any(arguments.out.iterdir()):
-        parser.error(f"there is something in '{arguments.out}' already; name another folder by --out")
+    arguments = parsed(parser)
     if importlib.util.find_spec("phonopy") is None:
         parser.error("phonons need phonopy, which is not installed: pip install 'cynosure[phonons]'")
     try:
@@ -259,21 +250,6 @@ def vacancy_numbers(found: Mapping[str, Sequence[Vacancy]], raised: tuple[float,
     numbers["correction by labels"] = list(raised)
     numbers["of labels"] = numbers["paired"][-1]["formation energy"] + raised[0]
     return numbers
-
-
-class Clock:
-    """How long each part took, s."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        """A part is done."""
-        now = time.monotonic()
-        self.laps[name] = round(now - self._last, 1)
-        self._last = now
-        print(f"{name}: {self.laps[name]:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

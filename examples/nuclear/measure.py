@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from examples.nuclear.dynamics import Motion
 from examples.nuclear.interaction import is_proton
+from examples.running import beside_spread
 from numpy.typing import NDArray
 
 from cynosure.graph import neighbour_list
@@ -66,12 +67,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, dict[str, float]]:
         """Of each: root mean square error, spread of the labels (their standard deviation), and their ratio."""
-        found = {}
-        for name, labels in self.labels.items():
-            rmse = float(np.sqrt(np.square(self.predictions[name] - labels).mean()))
-            spread = float(labels.std())
-            found[name] = {"rmse": rmse, "spread": spread, "relative": rmse / spread}
-        return found
+        return beside_spread(self.labels, self.predictions)
 
 
 def symmetry(

@@ -8,9 +8,7 @@ and the run of training in `model/`. `--quick` goes the whole way in less than a
 
 from __future__ import annotations
 
-import argparse
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +22,7 @@ from examples.nuclear.figure import draw
 from examples.nuclear.interaction import Reference
 from examples.nuclear.make_data import FRICTION, Chain, make_data, start
 from examples.nuclear.measure import UNITS, Comparison, Conserved, PairCorrelation, symmetry
+from examples.running import Clock, command_line, parsed
 
 import cynosure
 from cynosure.training import from_settings, train
@@ -60,14 +59,8 @@ QUICK = Size(25, Chain(32, 0.4, 0.05, 1.0), 50, 5, 20, 5, Chain(8, 0.5, 0.16, 1.
 
 def main() -> None:
     """Parse the command line, and go the whole way."""
-    parser = argparse.ArgumentParser(
-        description="Learn the interaction of nucleons, and make nuclear pasta with it."
-    )
-    parser.add_argument("--quick", action="store_true", help="less than a minute, hardly trained")
-    parser.add_argument("--out", type=Path, default=Path("runs/nuclear"), help="folder for what comes of it")
-    arguments = parser.parse_args()
-    if arguments.out.exists() and any(arguments.out.iterdir()):
-        parser.error(f"there is something in '{arguments.out}' already; name another folder by --out")
+    parser = command_line("nuclear", "Learn the interaction of nucleons, and make nuclear pasta with it.")
+    arguments = parsed(parser)
     arguments.out.mkdir(parents=True, exist_ok=True)
     run(arguments.out, quick=arguments.quick)
 
@@ -175,21 +168,6 @@ def table(numbers: Mapping[str, Any]) -> str:
     lines += ["", "free cluster, float64"]
     lines += [f"  {name:34s}{value:10.2e}" for name, value in numbers["cluster"].items()]
     return "\n".join(lines)
-
-
-class Clock:
-    """How long each part took, s."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        """A part is done."""
-        now = time.monotonic()
-        self.laps[name] = round(now - self._last, 1)
-        self._last = now
-        print(f"{name}: {self.laps[name]:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ frames, and the run of training in `model/`. `--quick` goes the whole way in les
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.io import write
+from examples.running import command_line, parsed
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -43,14 +43,8 @@ _NOISE = 0.05
 
 def main() -> None:
     """Parse the command line, and go the whole way."""
-    parser = argparse.ArgumentParser(description="Tell shapes and hands of point clouds.")
-    parser.add_argument("--quick", action="store_true", help="less than a minute")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/point_cloud"), help="folder for what comes of it"
-    )
-    arguments = parser.parse_args()
-    if arguments.out.exists() and any(arguments.out.iterdir()):
-        parser.error(f"there is something in '{arguments.out}' already; name another folder by --out")
+    parser = command_line("point_cloud", "Tell shapes and hands of point clouds.", quick="less than a minute")
+    arguments = parsed(parser)
     arguments.out.mkdir(parents=True, exist_ok=True)
     run(arguments.out, quick=arguments.quick)
 
