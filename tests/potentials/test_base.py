@@ -1,5 +1,7 @@
 """Around the network: E0s, scale and shift, lone atoms, repulsion, derivatives, and what is refused."""
 
+import math
+
 import ase
 import ase.build
 import numpy as np
@@ -172,11 +174,41 @@ def test_zbl_is_coulomb_at_short_distance_and_vanishes_at_the_covalent_distance(
     numbers, index = torch.tensor([14, 8]), (torch.tensor([0, 1]), torch.tensor([1, 0]))
 
     def pair(r: float) -> float:
-        return float(zbl_energies(numbers, *index, torch.tensor([r, r], dtype=torch.float64)).sum())
+        return float(zbl_energies(numbers, *index, torch.tensor([r, r], dtype=torch.float64), 5.0).sum())
 
     assert pair(1e-5) == pytest.approx(14 * 8 * 14.399645 / 1e-5, rel=1e-3)
     assert pair(0.5) > pair(1.0) > pair(1.5) > 0
     assert pair(1.11 + 0.66) == 0  # covalent radii of Si and O
+
+
+def test_zbl_with_constants_of_its_own_may_reach_to_the_cutoff():
+    """Written out for two atoms: Z_i Z_j k/r Σ c exp(−d r (Z_i^ν + Z_j^ν)/λ) u(r/r_c), half of it to each."""
+    constants = {
+        "charge": 14.4,
+        "length": 0.24,
+        "exponent": 0.3,
+        "coefficients": [0.6, 0.4],
+        "decays": [3.2, 0.9],
+        "reach": "cutoff",
+        "power": 5,
+    }
+    r, cutoff = 1.9, 5.0
+    graph = from_atoms(ase.Atoms("SiO", positions=[[0, 0, 0], [r, 0, 0]]), cutoff)
+    energies = [
+        cynosure.build({**SMALL, "zbl": zbl}, ["Si", "O"], dtype=torch.float64)(graph, ("energies",))[
+            "energies"
+        ]
+        for zbl in (constants, False)
+    ]
+    x, y = r * (14**0.3 + 8**0.3) / 0.24, r / cutoff
+    screening = 0.6 * math.exp(-3.2 * x) + 0.4 * math.exp(-0.9 * x)
+    envelope = 1 - 21 * y**5 + 35 * y**6 - 15 * y**7
+    half = 14 * 8 * 14.4 / r * screening * envelope / 2
+    torch.testing.assert_close(
+        energies[0] - energies[1], torch.full((2,), half, dtype=torch.float64), rtol=1e-9, atol=1e-12
+    )
+    with pytest.raises(ValueError, match="'coefficients' has 2 numbers and 'decays' 1"):
+        cynosure.build({**SMALL, "zbl": {**constants, "decays": [1.0]}}, ["Si"])
 
 
 def test_zbl_is_part_of_energy_and_forces():

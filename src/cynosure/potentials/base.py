@@ -22,7 +22,7 @@ from cynosure.nn import polynomial_envelope
 from cynosure.potentials import derivatives
 from cynosure.potentials.responses import HESSIAN, Leaves
 from cynosure.potentials.settings import OUTPUTS, UNCERTAINTIES, Calibration, PotentialConfig, Range
-from cynosure.potentials.zbl import zbl_energies
+from cynosure.potentials.zbl import UNIVERSAL, zbl_energies
 
 
 class Potential(nn.Module, ABC):
@@ -271,7 +271,7 @@ class Potential(nn.Module, ABC):
     @property
     def adds_pairs(self) -> bool:
         """Whether there are terms of pairs of atoms beside the network (`added_energies`)."""
-        return self.config.zbl or self.calibration.e0_kind != "fitted"
+        return bool(self.config.zbl) or self.calibration.e0_kind != "fitted"
 
     def per_species(self, species: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """E0, scale and shift of each atom, [N] float64, from the index of its species [N]."""
@@ -292,8 +292,11 @@ class Potential(nn.Module, ABC):
             closeness = polynomial_envelope(distances / self.cutoff, power=6)
             number = vectors.new_zeros(graph.num_atoms).index_add(0, graph.receivers, closeness)
             energies = e0 + shift * -torch.expm1(-number.square()).to(torch.float64)
-        if self.config.zbl:
-            repulsion = zbl_energies(graph.atomic_numbers, graph.receivers, graph.senders, distances)
+        if zbl := self.config.zbl:
+            constants = UNIVERSAL if zbl is True else zbl
+            repulsion = zbl_energies(
+                graph.atomic_numbers, graph.receivers, graph.senders, distances, self.cutoff, constants
+            )
             energies = energies + repulsion.to(torch.float64)
         return energies
 

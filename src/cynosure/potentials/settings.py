@@ -11,6 +11,7 @@ from cynosure.graph.points import MOST_KINDS
 from cynosure.potentials.config import Config
 from cynosure.potentials.declared import DirectionConfig, InputConfig, TargetConfig
 from cynosure.potentials.responses import DerivativeConfig, quantity_of
+from cynosure.potentials.zbl import ZBLConfig
 
 OUTPUTS = ("energy", "energies", "forces", "stress", "virials")
 # What one derivative of the energy gives: all that the compiled core knows of.
@@ -55,7 +56,7 @@ class PotentialConfig(Config):
     Attributes:
         model: the architecture's name in the registry.
         cutoff: Å; atoms farther apart do not see each other directly.
-        zbl: add the short-range repulsion of `zbl_energies`.
+        zbl: add the short-range repulsion of `zbl_energies`, with its own constants or with these.
         members: how many networks; more than one are an ensemble (`Committee`).
         points: what the points are, if they are not elements in eV and Å.
         energy: whether there is an energy at all, with what follows from it.
@@ -67,7 +68,7 @@ class PotentialConfig(Config):
 
     model: str
     cutoff: float = Field(default=5.0, gt=0, le=100)
-    zbl: bool = False
+    zbl: bool | ZBLConfig = False
     members: int = Field(default=1, ge=1, le=100)
     points: PointsConfig = PointsConfig()
     energy: bool = True
