@@ -1,9 +1,10 @@
 """Pretrained models, imported: do they say what the originals say, and how much faster?
 
     python -m benchmarks.pretrained parity --peers peers/bin/python
-    python -m benchmarks.pretrained speed --peers peers/bin/python --threads 1
+    python -m benchmarks.pretrained speed --peers peers/bin/python --mace peers-mace/bin/python --threads 1
 
-Models are imported once and kept in the cache. Both commands print tables in markdown.
+Models are imported once and kept in the cache. Both commands print tables in markdown. The MACE is one of the two
+sizes of `python -m benchmarks --only mace`, with random weights, written by its package and imported.
 """
 
 from __future__ import annotations
@@ -37,14 +38,22 @@ MODELS: dict[str, tuple[str, str | None]] = {
     "SevenNet-MF-0, PBE": ("7net-mf-0", "PBE"),
     "SevenNet-MF-0, R2SCAN": ("7net-mf-0", "R2SCAN"),
 }
+# MACE's name of its size.
+_MACE = "128x0e"
+_MACE_NAME = f"MACE {_MACE}"
 # (model, structure, measurement) -> at least, aim.
 _SPEED = {
     ("SevenNet-0", "w1", "model"): (15, 30),
     ("SevenNet-0", "w3", "model"): (15, 30),
     ("SevenNet-0", "w2", "ase"): (12, 20),
     ("SevenNet-l3i5", "w1", "model"): (12, 25),
+    ("SevenNet-0", "w2", "loading"): (),
 }
-_WHAT = {"model": "energy and forces on a built graph", "ase": "the whole ASE call, new positions each"}
+_WHAT = {
+    "model": "energy and forces on a built graph",
+    "ase": "the whole ASE call, new positions each",
+    "loading": "from the model file to the first energy, packages imported",
+}
 _STRUCTURES = {"w1": "216 Si (W1)", "w2": "ethanol", "w3": "64 H2O (W3)"}
 
 
@@ -57,8 +66,9 @@ def main() -> None:
         for name in MODELS
         if arguments.only is None or arguments.only.lower() in name.lower()
     }
-    if not files:
-        raise SystemExit(f"no model is named like '{arguments.only}'; the models are {', '.join(MODELS)}")
+    if not files and arguments.only.lower() not in _MACE_NAME.lower():
+        known = ", ".join([*MODELS, _MACE_NAME])
+        raise SystemExit(f"no model is named like '{arguments.only}'; the models are {known}")
     if arguments.what == "parity":
         for line in parity(files, arguments.peers):
             print(line, flush=True)
@@ -104,24 +114,19 @@ def _cells(one: Mapping[str, Any], other: Mapping[str, Any], atoms: Atoms) -> st
 def speed(files: Mapping[str, Path], arguments: argparse.Namespace) -> None:
     """A table of times, the original and the import in turn."""
     results = []
-    for (name, structure, how), bounds in _SPEED.items():
-        if name not in files:
-            continue
-        checkpoint, modality = MODELS[name]
-        theirs = {"checkpoint": checkpoint, "modality": modality, "structure": structure}
-        case = Case(
-            f"{checkpoint}-{structure}",
-            f"{name}, {_STRUCTURES[structure]}, {_WHAT[how]}",
-            Side("Cynosure", "cynosure", how, {"file": str(files[name]), "structure": structure}),
-            (Against(Side("sevenn", "sevenn", how, theirs), *bounds),),
-        )
+    cases = [_sevennet(name, structure, how, files) for name, structure, how in _SPEED if name in files]
+    if arguments.mace is not None and (
+        arguments.only is None or arguments.only.lower() in _MACE_NAME.lower()
+    ):
+        cases.append(_mace(arguments.cache.resolve(), arguments.mace))
+    for case in cases:
         for threads in thread_counts(arguments.threads):
             results.append(
                 measure(
                     case,
                     threads,
                     arguments.rounds,
-                    peers={"sevenn": arguments.peers},
+                    peers={"sevenn": arguments.peers, "mace": arguments.mace},
                     cache=arguments.cache.resolve(),
                     tiny=False,
                     say=lambda text: print(text, file=sys.stderr, flush=True),
@@ -133,6 +138,40 @@ def speed(files: Mapping[str, Path], arguments: argparse.Namespace) -> None:
     )
     head = report.header(results, command, arguments.rounds)
     print(report.markdown(table, head, report.notes(results)))
+
+
+def _sevennet(name: str, structure: str, how: str, files: Mapping[str, Path]) -> Case:
+    checkpoint, modality = MODELS[name]
+    theirs = {"checkpoint": checkpoint, "modality": modality, "structure": structure}
+    return Case(
+        f"{checkpoint}-{structure}-{how}",
+        f"{name}, {_STRUCTURES[structure]}, {_WHAT[how]}",
+        Side("Cynosure", "cynosure", how, {"file": str(files[name]), "structure": structure}),
+        (Against(Side("sevenn", "sevenn", how, theirs), *_SPEED[name, structure, how]),),
+        fresh=how == "loading",
+    )
+
+
+def _mace(cache: Path, python: str) -> Case:
+    """A MACE with random weights, as its package writes it, imported, beside its package and a C++ evaluator of it."""
+    source, path = cache / f"mace-{_MACE}.model", cache / f"mace-{_MACE}-float32.safetensors"
+    if not path.is_file():
+        print(f"importing {_MACE_NAME}", file=sys.stderr, flush=True)
+        variables = environment(1)
+        variables.pop("PYTHONPATH", None)  # it is for our interpreter
+        words = [python, "-m", "benchmarks.worker_mace", "--save", _MACE, str(source)]
+        subprocess.run(words, check=True, cwd=ROOT, env=variables)
+        import_model(source, path, python=python, trust=True)
+    theirs = {"hidden": _MACE, "structure": "w1"}
+    return Case(
+        f"mace-{_MACE}-w1",
+        f"{_MACE_NAME}, {_STRUCTURES['w1']}, {_WHAT['model']}",
+        Side("Cynosure", "cynosure", "model", {"file": str(path), "structure": "w1"}),
+        (
+            Against(Side("MACE eager", "mace", "model", {**theirs, "engine": "eager"}), 10, 20),
+            Against(Side("symmetrix-xl", "mace", "model", {**theirs, "engine": "symmetrix"}), 1.3, 2.5),
+        ),
+    )
 
 
 def _file(cache: Path, name: str, python: str, dtype: str) -> Path:
@@ -198,6 +237,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pretrained", description=__doc__)
     parser.add_argument("what", choices=["parity", "speed"])
     parser.add_argument("--peers", metavar="PYTHON", required=True, help="an interpreter that has sevenn")
+    parser.add_argument(
+        "--mace", metavar="PYTHON", help="an interpreter that has mace-torch, for its row of `speed`"
+    )
     parser.add_argument("--only", metavar="WORD", help="models whose name contains it")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each side (7)")
     parser.add_argument("--threads", default="1", help="numbers of threads (1)")

@@ -62,6 +62,17 @@ def ase_calls(atoms: Atoms) -> Callable[[], float]:
     return evaluations(evaluate)
 
 
+def once(evaluate: Callable[[], Any]) -> Callable[[], float]:
+    """A measurement: the milliseconds of one evaluation, which can be taken once in a process."""
+
+    def measure() -> float:
+        began = time.perf_counter()
+        evaluate()
+        return (time.perf_counter() - began) * 1e3
+
+    return measure
+
+
 def memory_growth(evaluate: Callable[[], Any]) -> Callable[[], float]:
     """A measurement: by how many MiB this process's peak exceeds what it holds before its first evaluation.
 

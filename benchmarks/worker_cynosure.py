@@ -11,7 +11,7 @@ from torch import Tensor
 
 import cynosure
 from benchmarks.structures import AVG_NEIGHBOURS, SPECIES, structure, training_frames
-from benchmarks.worker import Measurement, ase_calls, evaluations, memory_growth, serve
+from benchmarks.worker import Measurement, ase_calls, evaluations, memory_growth, once, serve
 from cynosure import potentials
 from cynosure.deploy import Calculator
 from cynosure.graph import AtomGraph, batch, from_atoms
@@ -146,6 +146,17 @@ def through_ase(settings: Mapping[str, Any]) -> Measurement:
     return ase_calls(atoms), {}
 
 
+def loading(settings: Mapping[str, Any]) -> Measurement:
+    """From the model file to the first energy through ASE, in a fresh process that has imported what it needs."""
+
+    def first() -> None:
+        atoms = structure(settings["structure"])
+        atoms.calc = Calculator(settings["file"])
+        atoms.get_potential_energy()
+
+    return once(first), {}
+
+
 def training(settings: Mapping[str, Any]) -> Measurement:
     """One step of Adam on energies and forces of a batch."""
     model = _build(settings).train()
@@ -205,6 +216,7 @@ if __name__ == "__main__":
             "ase": through_ase,
             "training": training,
             "memory": memory,
+            "loading": loading,
         },
         versions,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,4 +127,7 @@ def versions() -> dict[str, str]:
 
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float32)
+    if sys.argv[1:2] == ["--save"]:  # a size and a file: write the model as MACE does, for import
+        torch.save(build(sys.argv[2]), sys.argv[3])
+        sys.exit()
     serve({"model": on_graph, "training": training}, versions)

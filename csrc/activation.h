@@ -53,6 +53,10 @@ template <class T>
 CYNOSURE_INLINE Activated<T> activate(Function function, Vec<T> x) {
   const Vec<T> zero{}, one = zero + T(1), two = zero + T(2);
   if (function == Function::identity) return {x, one, zero};
+  if (function == Function::over) {
+    const Vec<T> value = one / (one + x), square = value * value;
+    return {value, -square, two * value * square};
+  }
   if (function == Function::tanh) {
     // By exp(-2|x|), which cannot overflow.
     const Vec<T> small = exponential<T>((x < zero ? x : -x) * T(2));

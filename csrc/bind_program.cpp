@@ -31,9 +31,9 @@ void linear(NetworkBase& network, const Arrays& arrays, bool by_species, const M
 }
 
 void convolve(NetworkBase& network, const Arrays& arrays, const Convolution& convolution, Address weight,
-              int intervals, int basis, double step, const Maps& maps) {
-  network.convolve(arrays, convolution, at<double>(weight), intervals, basis, step, terms(maps, 0), terms(maps, 1),
-                   terms(maps, 2));
+              int tables, int intervals, int basis, double step, const Maps& maps) {
+  network.convolve(arrays, convolution, at<double>(weight), tables, intervals, basis, step, terms(maps, 0),
+                   terms(maps, 1), terms(maps, 2));
 }
 
 void radial(NetworkBase& network, int kind, int power, double cutoff, const std::vector<double>& factors, int function,
@@ -81,6 +81,7 @@ void bind_program(nb::module_& module) {
       .def("radial", &radial)
       .def("contract", &contract)
       .def("gate", &NetworkBase::gate)
+      .def("pairs", &NetworkBase::pairs)
       .def("finish", &NetworkBase::finish)
       .def("run", &run)
       .def("train_memory", &NetworkBase::train_memory)

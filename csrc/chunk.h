@@ -46,7 +46,8 @@ struct ChunkWork {
       if (in.intervals) {
         const Place<T> place(*in.intervals, in.distances[edge[e]]);
         chebyshev<T>(place.t, in.basis, radial + e * in.basis);
-        weight += place.interval * in.basis * plan.num_weights;
+        const long table = in.slots ? long(in.slots[edge[e]]) * in.intervals->count : 0;
+        weight += (table + place.interval) * in.basis * plan.num_weights;
       } else {
         for (long b = 0; b < in.basis; ++b) radial[e * in.basis + b] = in.radial[edge[e] * in.basis + b];
       }

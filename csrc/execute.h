@@ -163,14 +163,21 @@ class Run {
     for (long c = range.begin * dim; c < range.end * dim; ++c) space_.of_harmonics[c] = T(0);
   }
 
-  // Edges of one receiver that are next to each other in length share the weights of their radial functions.
+  // Edges of one receiver that are next to each other in length share the weights of their radial functions, if they
+  // have one table.
   void sort_by_distance() {
+    const auto comes_before = [&](long one, long other) {
+      if (program_.slots && space_.slots[one] != space_.slots[other]) return space_.slots[one] < space_.slots[other];
+      return space_.distances[one] < space_.distances[other];
+    };
     for (long i = mine_.begin; i < mine_.end; ++i)
       for (long place = edges_.start[i]; place < edges_.start[i + 1]; ++place) {
         const long edge = edges_.order ? edges_.order[place] : place;
-        const T distance = space_.distances[edge];
+        if (program_.slots)
+          space_.slots[edge] =
+              program_.slots[call_.species[i] * program_.num_species + call_.species[edges_.senders[edge]]];
         long to = place;
-        for (; to > edges_.start[i] && space_.distances[space_.order[to - 1]] > distance; --to)
+        for (; to > edges_.start[i] && comes_before(edge, space_.order[to - 1]); --to)
           space_.order[to] = space_.order[to - 1];
         space_.order[to] = edge;
       }
@@ -250,7 +257,8 @@ class Run {
       return {array(step.in), space_.harmonics, radial, step.weight, step.basis, nullptr, nullptr,
               radial + edges_.edges * step.basis};
     }
-    return {array(step.in), space_.harmonics, nullptr, step.weight, step.basis, &step.intervals, space_.distances};
+    return {array(step.in), space_.harmonics, nullptr, step.weight, step.basis, &step.intervals, space_.distances,
+            nullptr, step.by_pair ? space_.slots : nullptr};
   }
 
   // f(call, tile, rows of `to`), one species at a time.

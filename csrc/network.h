@@ -36,7 +36,8 @@ class NetworkBase {
   virtual void embed(const Arrays&, const double* table) = 0;
   virtual void linear(const Arrays&, bool by_species, const TermList& map, const TermList& transposed,
                       const TermList& adjoint) = 0;
-  virtual void convolve(const Arrays&, const Convolution&, const double* weight, int intervals, int basis,
+  // `tables` of `intervals` each: more than one where pairs of species differ (`pairs`).
+  virtual void convolve(const Arrays&, const Convolution&, const double* weight, int tables, int intervals, int basis,
                         double step, const TermList& map, const TermList& transposed, const TermList& adjoint) = 0;
   // For training: the radial functions of the convolution that was added last. `sizes` of the basis and of each layer;
   // for each layer the addresses of its weights and of the same turned round.
@@ -45,6 +46,8 @@ class NetworkBase {
   // Seven numbers an item: is it a scalar's, the function, channels, dim, in, gate, out.
   virtual void contract(const Arrays& arrays, const ContractionTrees& trees, const double* coefficients) = 0;
   virtual void gate(const Arrays&, const Integers& items, const std::vector<double>& factors) = 0;
+  // The table of each pair of species, [species, species], -1 for those without.
+  virtual void pairs(const Integers& slots) = 0;
   virtual void finish(int64_t arena, const std::vector<int64_t>& energy) = 0;
   virtual void run(int64_t nodes, int64_t edges, const int64_t* receivers, const int64_t* senders,
                    const int64_t* species, const double* vectors, const void* seed, void* output, void* forces,
@@ -65,7 +68,7 @@ class Network : public NetworkBase {
  public:
   // `weights`: for training, the first of `num_weights` numbers, those whose derivatives are taken.
   Network(int lmax, int num_species, const T* weights, int64_t num_weights)
-      : program_{nullptr, 0, lmax, num_species, 0, {}, {}}, weights_(weights), num_weights_(num_weights) {}
+      : program_{nullptr, 0, lmax, num_species, 0, {}, {}, nullptr}, weights_(weights), num_weights_(num_weights) {}
 
   void embed(const Arrays& arrays, const double* table) override {
     Step<T>& step = add(Kind::embed, arrays);
@@ -81,12 +84,13 @@ class Network : public NetworkBase {
     step.adjoint_map = keep(adjoint, by_species);
   }
 
-  void convolve(const Arrays& arrays, const Convolution& convolution, const double* weight, int intervals, int basis,
-                double step_size, const TermList& map, const TermList& transposed, const TermList& adjoint) override {
+  void convolve(const Arrays& arrays, const Convolution& convolution, const double* weight, int tables, int intervals,
+                int basis, double step_size, const TermList& map, const TermList& transposed, const TermList& adjoint) override {
     Step<T>& step = add(Kind::convolve, arrays);
     convolutions_.push_back(convolution);
     step.plan = convolutions_.back().template plan<T>();
-    step.weight = keep(weight, int64_t(intervals) * basis * step.plan.num_weights);
+    step.weight = keep(weight, int64_t(tables) * intervals * basis * step.plan.num_weights);
+    step.by_pair = tables > 1;
     step.intervals = {T(step_size > 0 ? 1 / step_size : 0), intervals};
     step.basis = basis;
     step.map = keep(map, false);
@@ -130,6 +134,11 @@ class Network : public NetworkBase {
     }
     step.items = list.data();
     step.num_items = int32_t(list.size());
+  }
+
+  void pairs(const Integers& slots) override {
+    slots_of_pairs_ = slots;
+    program_.slots = slots_of_pairs_.data();
   }
 
   void finish(int64_t arena, const std::vector<int64_t>& energy) override {
@@ -188,6 +197,11 @@ class Network : public NetworkBase {
       if (species[i] < 0 || species[i] >= program_.num_species)
         throw std::invalid_argument("'species' is " + std::to_string(species[i]) + " at node " + std::to_string(i) +
                                     "; there are " + std::to_string(program_.num_species));
+    if (!program_.slots) return;
+    for (int64_t i = 0; i < nodes; ++i)
+      if (program_.slots[species[i] * (program_.num_species + 1)] < 0)
+        throw std::invalid_argument("'species' is " + std::to_string(species[i]) + " at node " + std::to_string(i) +
+                                    ", for which there are no radial functions");
   }
 
   void execute(const Topology& topology, const ProgramCall<T>& call, int threads) {
@@ -203,6 +217,7 @@ class Network : public NetworkBase {
                              of_harmonics_.reserve(dim * later),
                              nodes_.reserve(graph.nodes),
                              order_.reserve(edges),
+                             slots_.reserve(program_.slots ? edges : 0),
                              nullptr,
                              nullptr,
                              nullptr,
@@ -283,6 +298,8 @@ class Network : public NetworkBase {
   std::mutex mutex_;
   Buffer<T> arena_, vectors_, distances_, harmonics_, of_vectors_, of_distances_, of_harmonics_;
   Buffer<int64_t> nodes_, order_;
+  Buffer<int32_t> slots_;
+  Integers slots_of_pairs_;
   Renumbering<T> renumbering_;
 };
 

@@ -48,7 +48,8 @@ struct Edges {
 };
 
 // Equal intervals of distances from zero on. In each of them the radial functions are polynomials (polynomials.h), which
-// have mixing weights of their own: weight[interval][basis][num_weights].
+// have mixing weights of their own: weight[interval][basis][num_weights], one table after the other where pairs of
+// species differ.
 template <class T>
 struct Intervals {
   T inverse_step;
@@ -60,11 +61,12 @@ struct ConvolveInputs {
   const T* x;          // [nodes, dim_x]
   const T* harmonics;  // [edges, dim_edge]
   const T* radial;     // [edges, basis]; null where intervals give them
-  const T* weight;     // [basis, num_weights], for each interval
+  const T* weight;     // [basis, num_weights], for each interval of each table
   int64_t basis;
   const Intervals<T>* intervals = nullptr;
   const T* distances = nullptr;  // [edges], with intervals
   const T* slopes = nullptr;     // [edges, basis] of `radial`, without intervals; for derivatives to distances
+  const int32_t* slots = nullptr;  // [edges], with intervals: which table, if there are several
 };
 
 // Where a derivative is not wanted its pointer is null. All of them are written, not added to, but for those that a

@@ -32,7 +32,8 @@ struct LinearMap {
   int32_t num_terms;
 };
 
-enum class Function : int32_t { identity, silu, tanh, sigmoid };
+// `over` is 1 / (1 + x), for x above -1.
+enum class Function : int32_t { identity, silu, tanh, sigmoid, over };
 
 template <class T>
 struct GateItem {
@@ -79,8 +80,9 @@ struct Step {
   const T* table;                // embed: [species, out.dim]; contract: [species, num_nodes, channels]
   LinearMap<T> map, transposed;  // linear, and convolve: from its message to `out`
   Plan<T> plan;                  // convolve
-  const T* weight;               // convolve: [intervals, basis, plan.num_weights]
+  const T* weight;               // convolve: [tables, intervals, basis, plan.num_weights]
   Intervals<T> intervals;        // convolve
+  bool by_pair;                  // convolve: has a table for each pair of species (Program::slots)
   int32_t basis;                 // convolve
   ContractionPlan contraction;   // contract
   const GateItem<T>* items;      // gate
@@ -99,6 +101,7 @@ struct Program {
   int32_t num_steps, lmax, num_species;
   int64_t arena;           // numbers a node
   Array energy, of_energy;  // the last array, one number a node, and its derivative
+  const int32_t* slots;     // [species, species], the tables of pairs; null where pairs are alike
 };
 
 // Where a result is not wanted its pointer is null; with both of the last two null no derivative is taken.
@@ -137,7 +140,8 @@ struct Workspace {
   T* of_distances;
   T* of_harmonics;
   int64_t* nodes;       // [nodes], those of each thread by species within a tile
-  int64_t* order;       // [edges], those of each receiver by distance
+  int64_t* order;       // [edges], those of each receiver by table and distance
+  int32_t* slots;       // [edges], their tables, if pairs differ
   // For training: distances and harmonics along the direction; and of every convolution (Step::radial_place) the radial
   // functions and their slopes, [edges, basis] each, with the derivatives of the loss with respect to them.
   T* along_distances;

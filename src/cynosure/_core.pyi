@@ -53,11 +53,13 @@ class Network:
         arrays: list[int],
         convolution: Convolution,
         weight: int,
+        tables: int,
         intervals: int,
         basis: int,
         step: float,
         maps: _Maps,
     ) -> None: ...
+    def pairs(self, slots: list[int]) -> None: ...
     def radial(
         self,
         kind: int,

@@ -55,7 +55,7 @@ def test_files_that_are_no_checkpoints(tmp_path, checkpoint):
         with pytest.raises(ValueError, match=f"{name}' is no checkpoint of PyTorch, or it was cut short"):
             format_of(str(tmp_path / name))
     other = archive(tmp_path / "other.pth", pickle.dumps({"weights": 1}))
-    with pytest.raises(ValueError, match="none of the known formats: sevennet"):
+    with pytest.raises(ValueError, match="none of the known formats: mace, sevennet"):
         format_of(other)
     with pytest.raises(FileNotFoundError, match=r"no file 'nowhere\.pth'"):
         format_of("nowhere.pth")
@@ -68,10 +68,20 @@ def test_a_python_that_is_not_there(tmp_path, checkpoint):
         import_model(checkpoint, tmp_path / "out", trust=True, python="no/such/python")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("sevenn") is not None, reason="the package is there")
-def test_a_package_that_is_not_there(tmp_path, checkpoint):
-    with pytest.raises(ValueError, match=r"pip install sevenn==0\.13\.0"):
-        import_model(checkpoint, tmp_path / "out", trust=True, python=sys.executable)
+@pytest.mark.parametrize(
+    ("package", "requirement", "pickled"),
+    [
+        ("sevenn", r"sevenn==0\.13\.0", {"model_state_dict": {}, "config": {"_type_map": {}}}),
+        ("mace", r"mace-torch==0\.3\.16", {"mace.modules.models": "atomic_energies_fn"}),
+    ],
+)
+def test_a_package_that_is_not_there(package, requirement, pickled, tmp_path):
+    if importlib.util.find_spec(package) is not None:
+        pytest.skip("the package is there")
+    source = archive(tmp_path / "some.model", pickle.dumps(pickled))
+    with pytest.raises(ValueError, match=f"pip install {requirement}"):
+        import_model(source, tmp_path / "out", trust=True, python=sys.executable)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_says_it_in_one_line(tmp_path, checkpoint):

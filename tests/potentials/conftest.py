@@ -37,8 +37,24 @@ ARCHITECTURES = {
         "self_connection": False,
         "readout_hidden": 0,
     },
+    "MACE, divided by a density": {
+        **MACE,
+        "hidden_l_max": 1,
+        "density": [True, False],
+        "correlation": [2, 3],
+    },
+    "MACE, by pairs of species": {
+        **MACE,
+        "distance_transform": {"kind": "agnesi"},
+        "density": True,
+        "self_connection": [False, True],
+        "messages_by_species": [True, False],
+        "zbl": {"length": 0.24, "exponent": 0.3},
+    },
+    "MACE, soft distances": {**MACE, "layers": 1, "distance_transform": {"kind": "soft"}},
     "isolated": {"e0_kind": "isolated", "shift": {"H": 0.1, "C": -0.2, "O": 0.3, "Si": 0.4}},
     "zbl": {"zbl": True},
+    "zbl to the cutoff": {"zbl": {"reach": "cutoff", "length": 0.4685}, "layers": 1},
 }
 E0S = {"H": -13.6, "C": -1030.0, "O": -2040.0, "Si": -7900.0}
 

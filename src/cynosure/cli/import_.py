@@ -12,7 +12,8 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            help="A checkpoint of SevenNet, or the name of one that its package carries: 7net-0, 7net-l3i5, 7net-mf-0.",
+            help="A model of MACE or a checkpoint of SevenNet, or the name of one that the package carries: 7net-0, "
+            "7net-l3i5, 7net-mf-0.",
             show_default=False,
         ),
     ],
@@ -26,11 +27,15 @@ def import_(
             help="A checkpoint is a pickle: reading it runs whatever code is in it. Say that you trust it.",
         ),
     ] = False,
-    format: Annotated[str, typer.Option(metavar="NAME", help="Who wrote it: auto or sevennet.")] = "auto",
+    format: Annotated[
+        str, typer.Option(metavar="NAME", help="Who wrote it: auto, mace or sevennet.")
+    ] = "auto",
     modality: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The level of theory, of a model that has several.", show_default=False
+            metavar="NAME",
+            help="The level of theory (MACE's heads), of a model that has several.",
+            show_default=False,
         ),
     ] = None,
     python: Annotated[

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cynosure.importers import sevennet
+from cynosure.importers import mace, sevennet
 from cynosure.importers.handover import Handover
 from cynosure.potentials import Potential
 
@@ -31,6 +31,9 @@ class Format(NamedTuple):
 
 
 FORMATS = {
+    "mace": Format(
+        "mace-torch", "read_mace.py", (), (b"mace.modules.models", b"atomic_energies_fn"), mace.build
+    ),
     "sevennet": Format(
         "sevenn",
         "read_sevennet.py",
@@ -51,7 +54,7 @@ def format_of(source: str, name: str = "auto") -> Format:
     if name not in ("auto", *FORMATS):
         raise ValueError(f"no format '{name}'; the formats are auto, {', '.join(FORMATS)}")
     for known in FORMATS.values():
-        if source.lower().startswith(known.heads) and not Path(source).exists():
+        if known.heads and source.lower().startswith(known.heads) and not Path(source).exists():
             return known
     if not Path(source).is_file():
         raise FileNotFoundError(f"no file '{source}', and no name of a checkpoint that a package carries")

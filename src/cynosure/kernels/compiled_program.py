@@ -23,8 +23,20 @@ from cynosure.kernels.lowering import (
     turned_terms,
 )
 from cynosure.kernels.plan import plan_of
-from cynosure.kernels.program import Contract, Embed, Gate, Linear, NotLowered, Numbers, Program, Step, Value
-from cynosure.kernels.radial_table import tabulate
+from cynosure.kernels.program import (
+    Contract,
+    Convolve,
+    Embed,
+    Gate,
+    Linear,
+    NotLowered,
+    Numbers,
+    Program,
+    Radial,
+    Step,
+    Value,
+)
+from cynosure.kernels.radial_table import RadialTable, tabulate
 
 # Polynomials of an interval, and how well tables hold the path weights (`tabulate`). What float32 loses to rounding
 # is of the same size.
@@ -42,6 +54,7 @@ class CompiledProgram:
         program: the network.
         result: which of its values is the energy of each node.
         dtype: what to compute in; the weights are taken over in float64 first.
+        species: of which there are radial functions, where those differ from pair to pair of species; all if None.
 
     Raises:
         NotLowered: the core is off, or lacks what the network needs.
@@ -51,9 +64,16 @@ class CompiledProgram:
         arena: numbers of node memory per node.
         paths: number of paths of each convolution, after what is not used was left out.
         intervals: number of intervals in the radial table of each convolution.
+        covered: the species that it knows; None for all.
     """
 
-    def __init__(self, program: Program, result: Value, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        program: Program,
+        result: Value,
+        dtype: torch.dtype,
+        species: Sequence[int] | None = None,
+    ) -> None:
         steps, result = lowered(program, result)
         module = core.module()
         assert module is not None, "`lowered` refuses where it is not there"
@@ -61,6 +81,13 @@ class CompiledProgram:
         self.paths: list[int] = []
         self.intervals: list[int] = []
         self._network = module.network(dtype == torch.float32, program.l_max, program.num_species)
+        self._pairs = _pairs(steps, range(program.num_species) if species is None else species)
+        self.covered = {a for pair in self._pairs for a in pair} or None
+        if self._pairs:
+            slots = np.full((program.num_species, program.num_species), -1)
+            for slot, (a, b) in enumerate(self._pairs):
+                slots[a, b] = slots[b, a] = slot
+            self._network.pairs(slots.ravel().tolist())
         self._places, self.arena = arrange(steps, result)
         maps = zip(forward_terms(steps), turned_terms(steps, depend_on_vectors(steps)), strict=True)
         for step, both in zip(steps, maps, strict=True):
@@ -165,19 +192,51 @@ class CompiledProgram:
         if isinstance(step, Linear):
             self._network.linear(arrays, step.by_species, listed)
             return
-        number, tolerance = _TERMS[self.dtype], _TOLERANCE[self.dtype]
-        try:
-            table = tabulate(
-                step.radial, step.weights.values(), step.cutoff, number, tolerance, step.radial.breaks
+        tables = self._tables(step)
+        weight = np.stack([table.weight for table in tables])
+        intervals, number = weight.shape[1:3]
+        self.paths.append(len(step.table.paths))
+        self.intervals.append(intervals)
+        self._network.convolve(
+            arrays,
+            plan_of(step.table.key),
+            weight.ctypes.data,
+            len(tables),
+            intervals,
+            number,
+            tables[0].step,
+            listed,
+        )
+
+    def _tables(self, step: Convolve) -> list[RadialTable]:
+        """Its radial functions, of every pair of species if they differ, all with one number of intervals."""
+        radial, weights = step.radial, step.weights.values()
+        each = [radial.of_pair(*pair) for pair in self._pairs] if radial.by_pair else [radial]
+        fewest = 1
+
+        def of(functions: Radial) -> RadialTable:
+            return tabulate(
+                functions,
+                weights,
+                step.cutoff,
+                _TERMS[self.dtype],
+                _TOLERANCE[self.dtype],
+                functions.breaks,
+                fewest,
+                functions.exact_from,
             )
+
+        try:
+            tables = [of(functions) for functions in each]
+            while any(len(table.weight) != fewest for table in tables):
+                fewest = max(len(table.weight) for table in tables)
+                tables = [
+                    table if len(table.weight) == fewest else of(functions)
+                    for functions, table in zip(each, tables, strict=True)
+                ]
+            return tables
         except ValueError as reason:
             raise NotLowered(str(reason)) from None
-        weight = np.ascontiguousarray(table.weight)
-        self.paths.append(len(step.table.paths))
-        self.intervals.append(len(weight))
-        self._network.convolve(
-            arrays, plan_of(step.table.key), weight.ctypes.data, len(weight), number, table.step, listed
-        )
 
     def _arrays(self, step: Step) -> list[int]:
         numbers: list[int] = []
@@ -186,3 +245,10 @@ class CompiledProgram:
                 place = None if value is None else self._places.get((value, derivative))
                 numbers += [0, 0] if value is None or place is None else [place, value.irreps.dim]
         return numbers
+
+
+def _pairs(steps: Sequence[Step], species: Sequence[int]) -> list[tuple[int, int]]:
+    """The pairs of species whose radial functions are tabulated; none where pairs are alike."""
+    if not any(isinstance(step, Convolve) and step.radial.by_pair for step in steps):
+        return []
+    return [(a, b) for place, b in enumerate(species) for a in species[: place + 1]]

@@ -33,7 +33,7 @@ from cynosure.kernels.program import (
 from cynosure.o3 import Irreps
 
 # As the core counts them (csrc/program.h).
-FUNCTIONS = {"identity": 0, "silu": 1, "tanh": 2, "sigmoid": 3}
+FUNCTIONS = {"identity": 0, "silu": 1, "tanh": 2, "sigmoid": 3, "over": 4}
 BASES = {"bessel": 0, "gaussian": 1, "chebyshev": 2}
 
 

@@ -123,8 +123,22 @@ class Radial(Protocol):
         ...
 
     @property
+    def by_pair(self) -> bool:
+        """Whether they differ from pair to pair of species; only those of one pair can be called then."""
+        ...
+
+    def of_pair(self, a: int, b: int) -> Radial:
+        """Those of two species, by their index."""
+        ...
+
+    @property
     def breaks(self) -> tuple[float, ...]:
         """Å, where their curvature jumps, between zero and the cutoff."""
+        ...
+
+    @property
+    def exact_from(self) -> float:
+        """Å: what they are at smaller distances need not be exact."""
         ...
 
     def layers(self) -> RadialLayers:

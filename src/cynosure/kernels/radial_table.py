@@ -52,6 +52,8 @@ def tabulate(
     terms: int,
     tolerance: float,
     breaks: Sequence[float] = (),
+    fewest: int = 1,
+    exact_from: float = 0.0,
 ) -> RadialTable:
     """Tabulate w(r) = radial(r) @ weight for 0 ≤ r ≤ cutoff, with the fewest intervals that reach the tolerance.
 
@@ -63,6 +65,8 @@ def tabulate(
         tolerance: of w(r), and of its slope times 0.5 Å: root mean square over paths and channels, relative to the
             largest of any distance, at every place between the knots.
         breaks: Å, where the functions' curvature jumps; simple fractions of the cutoff, since they become knots.
+        fewest: no fewer intervals than that.
+        exact_from: Å; at smaller distances errors do not count.
 
     Raises:
         ValueError: when 512 intervals do not reach the tolerance: the functions are not smooth.
@@ -72,13 +76,13 @@ def tabulate(
     scale = np.linalg.norm(_derivatives(radial, np.linspace(0, cutoff, 513), 0)[0] @ measure, axis=1).max()
     if not np.isfinite(scale):
         raise ValueError("a radial table: the weights of a convolution are not finite")
-    error, hopeless = np.inf, 0.0
+    error, hopeless = np.inf, fewest
     for intervals in _numbers_of_intervals(cutoff, breaks):
         if intervals < hopeless:
             continue
         step = cutoff / intervals
         coefficients = _fit(radial, intervals, step, terms, breaks)
-        error = _error(radial, coefficients, step, measure) / (scale or 1.0)
+        error = _error(radial, coefficients, step, measure, exact_from) / (scale or 1.0)
         if error <= tolerance:
             return RadialTable(coefficients @ weight, step, error)
         # Errors fall with a power of the number of intervals, at most that of the degree and a little at first.
@@ -164,7 +168,13 @@ def _fit(
     return coefficients
 
 
-def _error(radial: Callable[[Tensor], Tensor], coefficients: Numbers, step: float, measure: Numbers) -> float:
+def _error(
+    radial: Callable[[Tensor], Tensor],
+    coefficients: Numbers,
+    step: float,
+    measure: Numbers,
+    exact_from: float,
+) -> float:
     """The largest error of value, and of slope times `_LENGTH`, at places between the knots; norms over weights."""
     intervals, terms, _ = coefficients.shape
     places = np.linspace(-1, 1, 2 * terms + 1)
@@ -175,5 +185,6 @@ def _error(radial: Callable[[Tensor], Tensor], coefficients: Numbers, step: floa
     )
     found = (chebyshev.chebvander(places, terms - 1) @ coefficients).reshape(value.shape)
     found_slope = (slopes_of_terms @ coefficients).reshape(value.shape) * (2 / step)
-    errors = [(found - value) @ measure, _LENGTH * (found_slope - slope) @ measure]
+    counts = r >= exact_from
+    errors = [(found - value)[counts] @ measure, _LENGTH * (found_slope - slope)[counts] @ measure]
     return max(float(np.linalg.norm(error, axis=1).max()) for error in errors)

@@ -3,6 +3,8 @@
 from cynosure.nn import layout
 from cynosure.nn.activation import Activation
 from cynosure.nn.conditioning import Conditioning
+from cynosure.nn.density import NeighbourDensity, gates_of
+from cynosure.nn.distance_transform import Agnesi, DistanceTransform, Soft
 from cynosure.nn.gate import Gate, NormActivation
 from cynosure.nn.linear import Linear
 from cynosure.nn.message_passing import Convolution
@@ -22,14 +24,17 @@ from cynosure.nn.tensor_product import ProductPath, TensorProduct
 
 __all__ = [
     "Activation",
+    "Agnesi",
     "Conditioning",
     "Convolution",
+    "DistanceTransform",
     "EdgeReadout",
     "Envelope",
     "Gate",
     "LayerNorm",
     "LayerReadouts",
     "Linear",
+    "NeighbourDensity",
     "NormActivation",
     "ProductBasis",
     "ProductPath",
@@ -38,9 +43,11 @@ __all__ = [
     "RadialNetwork",
     "Readout",
     "SelfConnection",
+    "Soft",
     "SwitchingEnvelope",
     "TensorProduct",
     "TensorReadouts",
+    "gates_of",
     "layer_weights",
     "layout",
     "polynomial_envelope",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,14 @@ class Convolution(nn.Module):
         return self.mix_out(message)
 
     def lower(
-        self, program: Program, x: Value, basis: RadialBasis, scales: float | Sequence[float] = 1.0
+        self,
+        program: Program,
+        x: Value,
+        basis: RadialBasis,
+        scales: float | Sequence[float] = 1.0,
+        *,
+        sizes: Tensor | None = None,
+        front: Irreps | None = None,
     ) -> Value:
         """Add this layer to a program of the compiled core.
 
@@ -92,16 +100,20 @@ class Convolution(nn.Module):
             x: features with `irreps_in`.
             basis: the radial basis of the edges.
             scales: a factor, or one for each block of `irreps_out`.
+            sizes: [S, S] Å, of pairs of species, where the basis sees them.
+            front: blocks in front of the result, which are left for other steps to fill.
         """
+        front = Irreps([]) if front is None else front
         mixed = self.mix_in.lower(program, x)
+        terms = self.mix_out.terms(scales)
         message = program.convolve(
             mixed,
             self.table,
-            RadialFunctions(basis, self.radial),
+            RadialFunctions(basis, self.radial, sizes),
             Weights.of(self.weight, float(self.normaliser) / math.sqrt(self.weight.shape[0])),
             basis.cutoff,
-            self.mix_out.terms(scales),
-            self.irreps_out,
+            [replace(term, block_out=len(front) + term.block_out) for term in terms],
+            front + self.irreps_out,
         )
         self.mix_out.lower_bias(program, message, scales)
         return message

@@ -61,8 +61,8 @@ class ProductBasis(nn.Module):
 
     def _coefficients(self) -> Tensor:
         # Each path has unit variance; so has the sum of an irrep's paths over the root of their number.
-        counts = torch.tensor([1 / math.sqrt(n) for n in self.table.tree.paths for _ in range(n)])
-        scale = self.normaliser * counts.to(self.weight)
+        counts = [1 / math.sqrt(n) for n in self.table.tree.paths for _ in range(n)]
+        scale = self.normaliser * self.weight.new_tensor(counts)
         return polynomial_coefficients(self.weight * scale[:, None], self.table)
 
     def extra_repr(self) -> str:

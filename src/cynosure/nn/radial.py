@@ -12,6 +12,10 @@ from torch import Tensor, nn
 
 from cynosure.kernels import NotLowered, RadialLayers, Weights
 from cynosure.nn.activation import Activation
+from cynosure.nn.distance_transform import DistanceTransform
+
+# Å, the sum of the covalent radii of two carbon atoms, about the middle of the periodic table's.
+_TYPICAL_SIZES = 1.5
 
 
 def polynomial_envelope(x: Tensor, power: int) -> Tensor:
@@ -109,6 +113,9 @@ class RadialBasis(nn.Module):
     The mean square is ∫ f(r)² dr / r_c from 0 to r_c. (Weighting with r², as if neighbours were spread evenly
     in space, would make the functions about four times larger at bond lengths, where they matter most.)
 
+    With a `transform` they are functions of x(r) instead, with the factors for two atoms of carbon's size; the envelope
+    is that of r.
+
     Args:
         cutoff: r_c, Å.
         number: B ≥ 1.
@@ -116,6 +123,7 @@ class RadialBasis(nn.Module):
         power: of the polynomial envelope.
         start: Å; with it the envelope is the `SwitchingEnvelope` that falls from there on.
         learned: make the frequencies of Bessel functions parameters, which start at n π/r_c.
+        transform: of the distance, by the sizes of the two atoms.
 
     Attributes:
         factors: [B] float64, which make the mean squares one.
@@ -134,6 +142,7 @@ class RadialBasis(nn.Module):
         *,
         start: float | None = None,
         learned: bool = False,
+        transform: DistanceTransform | None = None,
     ) -> None:
         super().__init__()
         if kind not in ("bessel", "gaussian", "chebyshev"):
@@ -144,6 +153,7 @@ class RadialBasis(nn.Module):
             raise ValueError(f"a radial basis of kind '{kind}' has no frequencies that could be learned")
         self.envelope = Envelope(cutoff, power) if start is None else SwitchingEnvelope(cutoff, start)
         self.cutoff, self.number, self.kind = float(cutoff), int(number), kind
+        self.transform = transform
         self.frequencies = None
         if learned:
             self.frequencies = nn.Parameter(
@@ -152,20 +162,31 @@ class RadialBasis(nn.Module):
         nodes, weights = np.polynomial.legendre.leggauss(32 + 8 * number)
         r = torch.from_numpy(nodes + 1) * (self.cutoff / 2)
         density = torch.from_numpy(weights) / 2
-        values = self._functions(r) * self.envelope(r).unsqueeze(-1)  # (those that learned ones start from)
+        at = r if transform is None else transform(r, r.new_tensor(_TYPICAL_SIZES))
+        values = self._functions(at) * self.envelope(r).unsqueeze(-1)  # (those that learned ones start from)
         # Kept in float64 whatever the module's dtype becomes; cast on use.
         self.factors = (density @ values.square()).rsqrt()
 
-    def forward(self, distances: Tensor) -> Tensor:
-        """[...] Å -> [..., B]."""
+    def forward(self, distances: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """[...] Å -> [..., B]; with a transform `sizes` are the sums of the radii of both atoms, [...] Å or one."""
         factors = self.factors.to(distances)
+        at = distances
+        if self.transform is not None:
+            assert sizes is not None
+            at = self.transform(distances, sizes)
         if self.frequencies is None:
-            functions = self._functions(distances)
+            functions = self._functions(at)
         else:
-            functions = _sinc(distances.unsqueeze(-1) * self.frequencies) * (
+            functions = _sinc(at.unsqueeze(-1) * self.frequencies) * (
                 self.frequencies * (self.cutoff / math.pi)
             )
         return functions * (self.envelope(distances).unsqueeze(-1) * factors)
+
+    @property
+    def exact_from(self) -> float:
+        """Å, down to where tables of what is made of them must be exact: to zero, or with a transform to where its
+        powers of the distance are smooth, closer than nuclei come."""
+        return 0.0 if self.transform is None else 0.2
 
     def _functions(self, r: Tensor) -> Tensor:
         x = r.unsqueeze(-1) / self.cutoff
@@ -232,31 +253,55 @@ class RadialNetwork(nn.Module):
 
 
 class RadialFunctions(NamedTuple):
-    """The radial functions R(r) of a convolution: a network of a basis of the distance."""
+    """The radial functions R(r) of a convolution: a network of a basis of the distance.
+
+    Attributes:
+        basis: the basis.
+        network: the network.
+        sizes: Å, where the basis sees the sizes of atoms: of all pairs of species, [S, S], or of one pair.
+    """
 
     basis: RadialBasis
     network: RadialNetwork
+    sizes: Tensor | None = None
 
     def __call__(self, distances: Tensor) -> Tensor:
         """[n] Å -> [n, network.number_out]."""
-        return self.network(self.basis(distances))
+        return self.network(self.basis(distances, self.sizes))
+
+    @property
+    def by_pair(self) -> bool:
+        """Whether they differ from pair to pair of species; only those of one pair (`of_pair`) can be called."""
+        return self.sizes is not None and self.sizes.dim() > 0
+
+    def of_pair(self, a: int, b: int) -> RadialFunctions:
+        """Those of two species, by their index."""
+        assert self.sizes is not None
+        return self._replace(sizes=self.sizes[a, b])
 
     @property
     def breaks(self) -> tuple[float, ...]:
         """Å, where their curvature jumps, between zero and the cutoff."""
         return self.basis.envelope.breaks
 
+    @property
+    def exact_from(self) -> float:
+        """Å, down to where tables of them must be exact."""
+        return self.basis.exact_from
+
     def layers(self) -> RadialLayers:
         """What they are made of, for training in the compiled core.
 
         Raises:
-            NotLowered: an envelope that is no polynomial, or frequencies that are learned.
+            NotLowered: an envelope that is no polynomial, frequencies that are learned, or a transform of the distance.
         """
         basis, network = self.basis, self.network
         if not isinstance(basis.envelope, Envelope):
             raise NotLowered("a switching envelope, in training")
         if basis.frequencies is not None:
             raise NotLowered("learned frequencies, in training")
+        if basis.transform is not None:
+            raise NotLowered("a transform of the distance, in training")
         return RadialLayers(
             basis=basis.kind,
             power=basis.envelope.power,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -16,9 +16,10 @@ CHECKED = ("energies", "forces", "virials")
 _TOLERANCE = {torch.float32: 3e-5, torch.float64: 1e-9}
 
 
-def probe_graph(model: Potential) -> AtomGraph:
-    """A small structure with every species of the model."""
-    return from_atoms(probe_atoms(model.species, model.cutoff), model.cutoff)
+def probe_graph(model: Potential, species: Collection[int] | None = None) -> AtomGraph:
+    """A small structure with every species of the model, or with those of these indices."""
+    kinds = model.species if species is None else tuple(model.species[index] for index in sorted(species))
+    return from_atoms(probe_atoms(kinds, model.cutoff), model.cutoff)
 
 
 def check_agreement(

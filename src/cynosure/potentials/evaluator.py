@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -19,6 +19,9 @@ from cynosure.potentials.settings import PLAIN
 
 # From so many atoms on the features of neighbours no longer lie in the cache by themselves, whatever the order.
 _LARGE = 4_000
+# Of so many species a network has radial functions from the start, if they differ from pair to pair; of others when a
+# structure has them.
+_AT_FIRST = 3
 
 
 class _Atoms(NamedTuple):
@@ -89,11 +92,11 @@ class Evaluator:
         if isinstance(self.model, Committee):
             return self.model.combine(wanted, [network.evaluate for network in self._members], graph)
         self._prepare()
-        program = self._program
-        if program is None or graph.positions.device.type != "cpu" or not wanted <= PLAIN:
+        if self._program is None or graph.positions.device.type != "cpu" or not wanted <= PLAIN:
             return self.model(graph, wanted)
         with torch.inference_mode(False), torch.no_grad():
-            return self._evaluate(program, graph, wanted)
+            program = self._covering(self._program, graph)
+            return self.model(graph, wanted) if program is None else self._evaluate(program, graph, wanted)
 
     def _evaluate(self, program: CompiledProgram, graph: AtomGraph, wanted: set[str]) -> dict[str, Tensor]:
         atoms = self._of_atoms(program, graph.atomic_numbers)
@@ -152,18 +155,35 @@ class Evaluator:
             derivatives.virials(graph, vectors, gradient),
         )
 
+    def _covering(self, program: CompiledProgram, graph: AtomGraph) -> CompiledProgram | None:
+        """The program itself, or one that knows the graph's species too, where radial functions are by pair of them.
+
+        None if there can be none for these species.
+        """
+        if program.covered is None or self._kept(graph.atomic_numbers) is not None:
+            return program
+        species = set(self.model.index_of(graph.atomic_numbers).tolist())
+        if species <= program.covered:
+            return program
+        self._compile(sorted(species | program.covered))
+        return self._program
+
+    def _kept(self, atomic_numbers: Tensor) -> _Atoms | None:
+        kept, version = self._atoms, 0 if atomic_numbers.is_inference() else atomic_numbers._version
+        same = kept is not None and kept.atomic_numbers is atomic_numbers and kept.version == version
+        return kept if same else None
+
     def _of_atoms(self, program: CompiledProgram, atomic_numbers: Tensor) -> _Atoms:
-        kept = self._atoms
-        version = 0 if atomic_numbers.is_inference() else atomic_numbers._version
-        if kept is not None and kept.atomic_numbers is atomic_numbers and kept.version == version:
+        if (kept := self._kept(atomic_numbers)) is not None:
             return kept
+        version = 0 if atomic_numbers.is_inference() else atomic_numbers._version
         species = self.model.index_of(atomic_numbers)
         e0, scale, shift = self.model.per_species(species)
         lone = None
         if self.model.calibration.e0_kind != "fitted":
-            none, kinds = torch.zeros(0, dtype=torch.int64), torch.arange(len(self.model.species))
+            none, kinds = torch.zeros(0, dtype=torch.int64), species.unique()
             network, _, _ = program.run(none, none, kinds, torch.zeros(0, 3, dtype=torch.float64))
-            lone = network.to(torch.float64).index_select(0, species)
+            lone = network.to(torch.float64).index_select(0, torch.searchsorted(kinds, species))
         self._atoms = _Atoms(atomic_numbers, version, species, scale, e0 + shift, lone)
         return self._atoms
 
@@ -184,16 +204,21 @@ class Evaluator:
         if self.model.device.type != "cpu":
             self.why_not = f"the model is on {self.model.device}"
         else:
-            with torch.inference_mode(False):
-                exact = deepcopy(self.model).to(torch.float64).requires_grad_(False)
-                try:
-                    program = CompiledProgram(*exact.lowered(), self.model.dtype)
-                except NotLowered as reason:
-                    self.why_not = str(reason)
-                else:
-                    graph = probe_graph(exact)
-                    with torch.no_grad():
-                        found = self._evaluate(program, graph, set(CHECKED))
-                    check_agreement(exact, graph, found, self.model.dtype)
-                    self._program = program
+            self._compile(range(min(len(self.model.species), _AT_FIRST)))
         self._state = state
+
+    def _compile(self, species: Sequence[int]) -> None:
+        """Bring the network into the core, with radial functions of these species at least, and check it."""
+        self._program, self._atoms = None, None
+        with torch.inference_mode(False):
+            exact = deepcopy(self.model).to(torch.float64).requires_grad_(False)
+            try:
+                program = CompiledProgram(*exact.lowered(), self.model.dtype, species)
+            except NotLowered as reason:
+                self.why_not = str(reason)
+                return
+            graph = probe_graph(exact, program.covered)
+            with torch.no_grad():
+                found = self._evaluate(program, graph, set(CHECKED))
+            check_agreement(exact, graph, found, self.model.dtype)
+            self._program = program
