@@ -21,6 +21,7 @@ ARCHITECTURES = {
     "channels by degree": {"channels": [8, 4, 2]},
     "no self-connection": {"self_connection": False},
     "one self-connection for all": {"self_connection": "shared", "gate": "silu", "parity": False},
+    "none in the first layer": {"self_connection": "after_first", "embedding_channels": 5},
     "biases": {"bias": True},
     "switching envelope": {"envelope": "xplor", "envelope_start": 3.2},
     "learned frequencies": {"learned_frequencies": True, "layers": 2},

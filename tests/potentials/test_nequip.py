@@ -78,6 +78,22 @@ def test_self_connection_and_layer_norm_can_be_switched():
     assert not any("self_connection" in name for name, _ in plain.named_parameters())
 
 
+def test_without_a_self_connection_in_the_first_layer_a_lone_atom_has_nothing_but_its_e0():
+    config = {"model": "nequip", "channels": 4, "layers": 3, "readout_hidden": 4, "embedding_channels": 3}
+    e0s = {1: -1.5, 6: -2.5, 8: -3.5}
+    network = {}
+    for setting in ("after_first", True):
+        model = cynosure.build(
+            {**config, "self_connection": setting}, list(e0s), e0s=e0s, dtype=torch.float64
+        )
+        assert model.embedding.shape == (3, 3)
+        lone = [from_atoms(ase.Atoms([z]), model.cutoff) for z in e0s]
+        energies = model(batch(lone), ("energy",))["energy"]
+        network[setting] = energies - torch.tensor(list(e0s.values()), dtype=torch.float64)
+    assert torch.equal(network["after_first"], torch.zeros(3, dtype=torch.float64))
+    assert float(network[True].abs().min()) > 1e-6
+
+
 def test_one_structure_of_a_batch_does_not_see_another():
     model = cynosure.build(
         {"model": "nequip", "channels": 4, "layers": 2}, ["C", "H", "O"], dtype=torch.float64

@@ -35,6 +35,7 @@ class NequIPConfig(PotentialConfig):
         parity: `True` features of both parities for each l; `"natural"` only parity (−1)^l; `False` SO(3)
             features without a parity label (such a model cannot be promised invariant under reflection).
         channels: channels of every irrep, or one number per l from 0 to l_max.
+        embedding_channels: scalars that stand for a species before the first layer; as many as `channels` says if None.
         radial_basis: `bessel`, `gaussian` or `chebyshev`.
         num_basis: number of radial basis functions.
         learned_frequencies: let the frequencies of the `bessel` basis be learned.
@@ -46,7 +47,8 @@ class NequIPConfig(PotentialConfig):
         bias: add a constant to the invariant scalars before and behind the sum over neighbours.
         gate: the function of the scalars that gate tensors, `sigmoid` or `silu`.
         self_connection: add to each convolution a linear map of the features before it: `True` one for each species,
-            `"shared"` one for all, `False` none.
+            `"after_first"` likewise but for the first layer, so that an atom without neighbours has features zero,
+            `"shared"` one for all species, `False` none.
         layer_norm: normalise the features after each layer but the last.
         readout_hidden: channels of a hidden layer in the last readout; 0 for a linear one.
         layer_weight: of each layer's energy, beside that of the layer before, when training starts; 0 reads the last
@@ -58,6 +60,7 @@ class NequIPConfig(PotentialConfig):
     l_max: int = Field(default=2, ge=0, le=10)
     parity: bool | Literal["natural"] = "natural"
     channels: Channels | tuple[Channels, ...] = 32
+    embedding_channels: Channels | None = None
     radial_basis: Literal["bessel", "gaussian", "chebyshev"] = "bessel"
     num_basis: int = Field(default=8, ge=1, le=512)
     learned_frequencies: bool = False
@@ -67,7 +70,7 @@ class NequIPConfig(PotentialConfig):
     radial_hidden: tuple[Channels, ...] = Field(default=(32, 16), min_length=1, max_length=16)
     bias: bool = False
     gate: Literal["sigmoid", "silu"] = "sigmoid"
-    self_connection: bool | Literal["shared"] = True
+    self_connection: bool | Literal["after_first", "shared"] = True
     layer_norm: bool = False
     readout_hidden: int = Field(default=0, ge=0, le=4096)
     layer_weight: float = Field(default=1.0, ge=0, le=1)
@@ -123,6 +126,7 @@ class Interaction(nn.Module):
         config: the architecture.
         num_species: number of species.
         avg_neighbours: mean number of edges per atom.
+        first: whether it is the first layer.
     """
 
     def __init__(
@@ -133,6 +137,8 @@ class Interaction(nn.Module):
         config: NequIPConfig,
         num_species: int,
         avg_neighbours: float,
+        *,
+        first: bool,
     ) -> None:
         super().__init__()
         self.gate = Gate(irreps_out, config.gate)
@@ -147,9 +153,8 @@ class Interaction(nn.Module):
             bias=config.bias,
         )
         sets = None if config.self_connection == "shared" else num_species
-        self.self_connection = (
-            SelfConnection(irreps_in, self.gate.irreps_in, sets) if config.self_connection else None
-        )
+        without = config.self_connection is False or (first and config.self_connection == "after_first")
+        self.self_connection = None if without else SelfConnection(irreps_in, self.gate.irreps_in, sets)
 
     def forward(
         self, x: Tensor, species: Tensor, harmonics: Tensor, basis: Tensor, graph: AtomGraph
@@ -199,7 +204,7 @@ class NequIP(TypedNetwork):
             learned=config.learned_frequencies,
         )
         scalar = Irrep(0, config.parities_of(0)[0])
-        irreps = Irreps([(config.channels_of(0), scalar)])
+        irreps = Irreps([(config.embedding_channels or config.channels_of(0), scalar)])
         self.embedding = nn.Parameter(torch.randn(len(calibration.species), irreps.dim))
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
         irreps = self._conditioned(irreps, self._every(config.l_max))
@@ -222,6 +227,7 @@ class NequIP(TypedNetwork):
                     config,
                     len(calibration.species),
                     calibration.avg_neighbours,
+                    first=number == 0,
                 )
             )
             if config.layer_norm and not last:
