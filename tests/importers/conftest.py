@@ -2,9 +2,10 @@
 
 Tests that need one are skipped where it is not installed. To run them, name a Python that has it:
 
-    python -m venv peers && peers/bin/pip install sevenn==0.13.0
+    python -m venv peers && peers/bin/pip install sevenn==0.13.0 nequip==0.19.1
     python -m venv peers-mace && peers-mace/bin/pip install mace-torch==0.3.16
-    export CYNOSURE_SEVENN_PYTHON=peers/bin/python CYNOSURE_MACE_PYTHON=peers-mace/bin/python
+    export CYNOSURE_SEVENN_PYTHON=peers/bin/python CYNOSURE_NEQUIP_PYTHON=peers/bin/python
+    export CYNOSURE_MACE_PYTHON=peers-mace/bin/python
     pytest tests/importers
 """
 
@@ -18,11 +19,10 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
 
-
-def python_with(package: str, variable: str) -> str:
-    """A Python that has a package: the one that the variable names, or this one."""
+def python_with(package: str) -> str:
+    """A Python that has a package; where there is none, the test is skipped."""
+    variable = f"CYNOSURE_{package.upper()}_PYTHON"
     named = os.environ.get(variable)
     if named:
         return named
@@ -31,32 +31,47 @@ def python_with(package: str, variable: str) -> str:
     return sys.executable
 
 
-def made(python: str, maker: str, folder: Path) -> Path:
-    """The folder, with the checkpoints that a script beside this file writes."""
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([python, str(HERE / maker), str(folder)], check=True, capture_output=True, env=variables)
+def made(maker: str, python: str, folder: Path) -> Path:
+    """The folder, with what the script `maker` beside this file writes into it."""
+    script = Path(__file__).parent / maker
+    variables = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+    }  # of our interpreter
+    done = subprocess.run(
+        [python, str(script), str(folder)], capture_output=True, text=True, check=False, env=variables
+    )
+    assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.fixture(scope="session")
 def sevenn_python() -> str:
-    """A Python that has `sevenn`."""
-    return python_with("sevenn", "CYNOSURE_SEVENN_PYTHON")
+    return python_with("sevenn")
 
 
 @pytest.fixture(scope="session")
 def checkpoints(sevenn_python, tmp_path_factory) -> Path:
     """A folder with the checkpoints of `make_sevennet.py`."""
-    return made(sevenn_python, "make_sevennet.py", tmp_path_factory.mktemp("checkpoints"))
+    return made("make_sevennet.py", sevenn_python, tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture(scope="session")
+def nequip_python() -> str:
+    return python_with("nequip")
+
+
+@pytest.fixture(scope="session")
+def nequip_files(nequip_python, tmp_path_factory) -> Path:
+    """A folder with the checkpoints and packages of `make_nequip.py`."""
+    return made("make_nequip.py", nequip_python, tmp_path_factory.mktemp("nequip"))
 
 
 @pytest.fixture(scope="session")
 def mace_python() -> str:
-    """A Python that has `mace-torch`."""
-    return python_with("mace", "CYNOSURE_MACE_PYTHON")
+    return python_with("mace")
 
 
 @pytest.fixture(scope="session")
 def mace_models(mace_python, tmp_path_factory) -> Path:
     """A folder with the models of `make_mace.py`."""
-    return made(mace_python, "make_mace.py", tmp_path_factory.mktemp("mace"))
+    return made("make_mace.py", mace_python, tmp_path_factory.mktemp("mace"))

@@ -33,6 +33,17 @@ def test_the_format_is_told_by_name_or_by_content(checkpoint):
     assert format_of(checkpoint, "sevennet").package == "sevenn"
 
 
+def test_a_nequip_checkpoint_and_a_package(tmp_path):
+    versions = {"versions": {"torch": "2", "e3nn": "0.6", "nequip": "0.19.1"}}
+    checkpoint = archive(tmp_path / "some.ckpt", pickle.dumps({"hyper_parameters": versions}))
+    assert format_of(checkpoint).package == "nequip"
+    package = tmp_path / "some.nequip.zip"
+    with zipfile.ZipFile(package, "w") as file:
+        file.writestr("some/model/eager_model.pkl", b"not to be read")
+        file.writestr("some/model/package_metadata.txt", "versions:\n  e3nn: 0.6.0\n  nequip: 0.19.1\n")
+    assert format_of(str(package)).package == "nequip"
+
+
 def test_nothing_is_unpickled_without_trust(tmp_path, checkpoint):
     with pytest.raises(ValueError, match=r"is a pickle.*--trust.*process of its own"):
         import_model(checkpoint, tmp_path / "out.safetensors")
@@ -55,7 +66,7 @@ def test_files_that_are_no_checkpoints(tmp_path, checkpoint):
         with pytest.raises(ValueError, match=f"{name}' is no checkpoint of PyTorch, or it was cut short"):
             format_of(str(tmp_path / name))
     other = archive(tmp_path / "other.pth", pickle.dumps({"weights": 1}))
-    with pytest.raises(ValueError, match="none of the known formats: mace, sevennet"):
+    with pytest.raises(ValueError, match="none of the known formats: sevennet, mace, nequip"):
         format_of(other)
     with pytest.raises(FileNotFoundError, match=r"no file 'nowhere\.pth'"):
         format_of("nowhere.pth")
@@ -69,18 +80,18 @@ def test_a_python_that_is_not_there(tmp_path, checkpoint):
 
 
 @pytest.mark.parametrize(
-    ("package", "requirement", "pickled"),
+    ("package", "format", "requirement"),
     [
-        ("sevenn", r"sevenn==0\.13\.0", {"model_state_dict": {}, "config": {"_type_map": {}}}),
-        ("mace", r"mace-torch==0\.3\.16", {"mace.modules.models": "atomic_energies_fn"}),
+        ("sevenn", "sevennet", r"sevenn==0\.13\.0"),
+        ("nequip", "nequip", r"nequip==0\.19\.1"),
+        ("mace", "mace", r"mace-torch==0\.3\.16"),
     ],
 )
-def test_a_package_that_is_not_there(package, requirement, pickled, tmp_path):
+def test_a_package_that_is_not_there(package, format, requirement, tmp_path, checkpoint):
     if importlib.util.find_spec(package) is not None:
         pytest.skip("the package is there")
-    source = archive(tmp_path / "some.model", pickle.dumps(pickled))
-    with pytest.raises(ValueError, match=f"pip install {requirement}"):
-        import_model(source, tmp_path / "out", trust=True, python=sys.executable)
+    with pytest.raises(ValueError, match=f"pip install {requirement} for it"):
+        import_model(checkpoint, tmp_path / "out", format=format, trust=True, python=sys.executable)
     assert not (tmp_path / "out").exists()
 
 

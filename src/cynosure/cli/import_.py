@@ -12,8 +12,8 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            help="A model of MACE or a checkpoint of SevenNet, or the name of one that the package carries: 7net-0, "
-            "7net-l3i5, 7net-mf-0.",
+            help="A checkpoint of SevenNet or NequIP, a package of NequIP (.nequip.zip), a model of MACE (.model), or "
+            "the name of a checkpoint that SevenNet's package carries: 7net-0, 7net-l3i5, 7net-mf-0.",
             show_default=False,
         ),
     ],
@@ -28,13 +28,13 @@ def import_(
         ),
     ] = False,
     format: Annotated[
-        str, typer.Option(metavar="NAME", help="Who wrote it: auto, mace or sevennet.")
+        str, typer.Option(metavar="NAME", help="Who wrote it: auto, sevennet, nequip or mace.")
     ] = "auto",
     modality: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The level of theory (MACE's heads), of a model that has several.",
+            help="The level of theory (MACE: head) of a model that has several, or the model in a file of several.",
             show_default=False,
         ),
     ] = None,

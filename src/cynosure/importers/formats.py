@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cynosure.importers import mace, sevennet
+from cynosure.importers import mace, nequip
 from cynosure.importers.handover import Handover
 from cynosure.potentials import Potential
 
@@ -31,16 +31,17 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "mace": Format(
-        "mace-torch", "read_mace.py", (), (b"mace.modules.models", b"atomic_energies_fn"), mace.build
-    ),
     "sevennet": Format(
         "sevenn",
         "read_sevennet.py",
         ("7net-", "sevennet-"),
         (b"model_state_dict", b"_type_map"),
-        sevennet.build,
+        nequip.build,
     ),
+    "mace": Format(
+        "mace-torch", "read_mace.py", (), (b"mace.modules.models", b"atomic_energies_fn"), mace.build
+    ),
+    "nequip": Format("nequip", "read_nequip.py", (), (b"versions", b"e3nn", b"nequip"), nequip.build),
 }
 
 
@@ -54,11 +55,11 @@ def format_of(source: str, name: str = "auto") -> Format:
     if name not in ("auto", *FORMATS):
         raise ValueError(f"no format '{name}'; the formats are auto, {', '.join(FORMATS)}")
     for known in FORMATS.values():
-        if known.heads and source.lower().startswith(known.heads) and not Path(source).exists():
+        if source.lower().startswith(known.heads) and not Path(source).exists():
             return known
     if not Path(source).is_file():
         raise FileNotFoundError(f"no file '{source}', and no name of a checkpoint that a package carries")
-    content = _pickle_in(source)
+    content = _told_in(source)
     if name != "auto":
         return FORMATS[name]
     for known in FORMATS.values():
@@ -69,11 +70,15 @@ def format_of(source: str, name: str = "auto") -> Format:
     )
 
 
-def _pickle_in(path: str) -> bytes:
-    """The pickle in a checkpoint of PyTorch, a zip archive; as bytes."""
+# Entries of an archive by which its format is told.
+_TOLD_BY = ("/data.pkl", "/model/package_metadata.txt")
+
+
+def _told_in(path: str) -> bytes:
+    """The pickle in a checkpoint of PyTorch, a zip archive; as bytes. Of a NequIP package, what it says of itself."""
     try:
         with zipfile.ZipFile(path) as archive:
-            (name,) = [one for one in archive.namelist() if one.endswith("/data.pkl")]
+            (name,) = [one for one in archive.namelist() if one.endswith(_TOLD_BY)]
             return archive.read(name)
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
         raise ValueError(

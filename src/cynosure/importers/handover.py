@@ -58,7 +58,7 @@ def read(
     Args:
         reader: its file in `readers`.
         source: the checkpoint, or a name that its package knows.
-        modality: which level of theory, where a model has several.
+        modality: which level of theory, where a model has several; or which model, where a file has.
         probes: what the original model is to evaluate.
         python: the interpreter that has the package; the running one if None.
 

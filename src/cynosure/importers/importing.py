@@ -55,7 +55,7 @@ def import_model(
         source: the checkpoint, or a name such as `7net-0` of one that its package carries.
         out: the model file.
         format: one of `formats.FORMATS`, or `auto`.
-        modality: the level of theory, for a model of several.
+        modality: the level of theory, for a model of several; or the model, for a file of several.
         python: an interpreter that has the package; the running one if None.
         trust: a checkpoint is a pickle, and reading it runs whatever code is in it; say that you trust this one.
         dtype: of the weights in the file, float32 or float64.

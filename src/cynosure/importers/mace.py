@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cynosure.importers.filling import TheirPath, numbered, set_linear, set_radial
 from cynosure.importers.handover import Handover
 from cynosure.nn import Gate, Linear, Readout
 from cynosure.o3 import Irrep, Irreps, equivariant_polynomials
@@ -71,7 +72,7 @@ def _settings(words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[s
     nonlinear = [number for number, one in enumerate(readouts) if one is not None]
     if nonlinear not in ([], [len(readouts) - 1]) or len(readouts) not in (1, len(layers)):
         raise ValueError("readouts other than one behind each layer, or behind the last, have no counterpart")
-    radial = [tensors[f"layers.0.radial.{k}"].shape[1] for k in range(_radial_layers(tensors) - 1)]
+    *hidden_layers, _ = numbered(tensors, "layers.0.radial")
     repulsion = words["pair_repulsion"]
     return {
         "model": "mace",
@@ -85,7 +86,7 @@ def _settings(words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[s
         "radial_basis": words["basis"]["kind"],
         "num_basis": words["basis"]["number"],
         "envelope_power": words["power"],
-        "radial_hidden": radial,
+        "radial_hidden": [matrix.shape[1] for matrix in hidden_layers],
         "distance_transform": words["transform"],
         "self_connection": [layer["self_connection"] for layer in layers],
         "messages_by_species": [layer["by_species"] for layer in layers],
@@ -97,10 +98,6 @@ def _settings(words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[s
 
 def _irrep(text: str) -> Irrep:
     return Irreps(text)[0][1]
-
-
-def _radial_layers(tensors: Mapping[str, Tensor]) -> int:
-    return sum(name.startswith("layers.0.radial.") for name in tensors)
 
 
 def _fill(model: MACE, words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -132,14 +129,14 @@ def _fill(model: MACE, words: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         if own is None:
             (linear,) = readout.layers
             assert isinstance(linear, Linear)
-            _set(linear, {_SCALAR: tensors[prefix + "linear"] / weight})
+            set_linear(linear, {_SCALAR: tensors[prefix + "linear"] / weight})
             continue
         first, gate, last = readout.layers
         assert isinstance(first, Linear)
         assert isinstance(gate, Gate)
         assert isinstance(last, Linear)
-        _set(first, {_SCALAR: tensors[prefix + "first"]})
-        _set(last, {_SCALAR: tensors[prefix + "last"] * (own["factor"] / gate.scalar.factor / weight)})
+        set_linear(first, {_SCALAR: tensors[prefix + "first"]})
+        set_linear(last, {_SCALAR: tensors[prefix + "last"] * (own["factor"] / gate.scalar.factor / weight)})
 
 
 def _fill_layer(
@@ -153,50 +150,28 @@ def _fill_layer(
         if kind in maps:
             maps[kind][_irrep(rest)] = value
 
-    _set(convolution.mix_in, maps["mix_in"])
-    ratio = own["radial_factor"] / convolution.radial.activation.factor
-    *hidden, last = [its[f"radial.{k}"] for k in range(len(convolution.radial.weights) + 1)]
-    for k, (weight, matrix) in enumerate(zip(convolution.radial.weights, hidden, strict=True)):
-        rows = of_basis.unsqueeze(1) if k == 0 else ratio
-        weight.copy_(rows * matrix * math.sqrt(len(matrix)))
-    columns, rows_of = _places(layer, own)
-    convolution.weight.copy_(ratio * math.sqrt(len(last)) * last[:, columns])
-    _set(convolution.mix_out, {ir: matrix[rows_of[ir]] for ir, matrix in maps["mix_out"].items()})
+    set_linear(convolution.mix_in, maps["mix_in"])
+    features, edge = Irreps(own["irreps_in"]), convolution.irreps_edge
+    paths = [
+        TheirPath(features[block][1], edge[degree][1], _irrep(name), features[block][0])
+        for block, degree, name in own["paths"]
+    ]
+    rows = set_radial(convolution, numbered(its, "radial"), of_basis, own["radial_factor"], paths)
+    set_linear(convolution.mix_out, {ir: matrix[rows[ir]] for ir, matrix in maps["mix_out"].items()})
     convolution.normaliser.copy_(1 / its["neighbours"] if "neighbours" in its else torch.ones(()))
     if layer.density is not None:
         layer.density.weight.copy_(of_basis * its["density"] * math.sqrt(len(of_basis)))
     if layer.select is not None:
-        _set(layer.select, maps["select"])
+        set_linear(layer.select, maps["select"])
 
     _fill_product(layer, its)
     connected = {} if layer.self_connection is None else layer.self_connection.maps
-    _set(
+    set_linear(
         layer.mix,
         {ir: matrix * (math.sqrt(2) if ir in connected else 1.0) for ir, matrix in maps["mix"].items()},
     )
     if layer.self_connection is not None:
-        _set(layer.self_connection, {ir: math.sqrt(2) * matrix for ir, matrix in maps["self"].items()})
-
-
-def _places(layer: ManyBodyInteraction, own: Mapping[str, Any]) -> tuple[Tensor, dict[Irrep, Tensor]]:
-    """For the weights of our paths, where theirs are; and for the rows of each irrep behind the sum."""
-    irreps_in, table = Irreps(own["irreps_in"]), layer.convolution.table
-    columns: dict[tuple[Irrep, int, Irrep], Tensor] = {}
-    rows: dict[tuple[Irrep, int, Irrep], Tensor] = {}
-    column, row = 0, {}
-    for block, degree, name in own["paths"]:
-        (channels, ir_in), ir_out = irreps_in[block], _irrep(name)
-        key = (ir_in, degree, ir_out)
-        columns[key] = torch.arange(column, column + channels)
-        rows[key] = torch.arange(row.get(ir_out, 0), row.get(ir_out, 0) + channels)
-        column += channels
-        row[ir_out] = row.get(ir_out, 0) + channels
-    keys = [
-        (table.irreps_in[path.block_in][1], table.irreps_edge[path.block_edge][1].l, path.ir_out)
-        for path in table.paths
-    ]
-    wanted = {ir: [rows[key] for key in keys if key[2] == ir] for ir in {key[2] for key in keys}}
-    return torch.cat([columns[key] for key in keys]), {ir: torch.cat(parts) for ir, parts in wanted.items()}
+        set_linear(layer.self_connection, {ir: math.sqrt(2) * matrix for ir, matrix in maps["self"].items()})
 
 
 def _fill_product(layer: ManyBodyInteraction, its: Mapping[str, Tensor]) -> None:
@@ -225,9 +200,3 @@ def _fill_product(layer: ManyBodyInteraction, its: Mapping[str, Tensor]) -> None
             weight = torch.einsum("nk,skc->snc", torch.from_numpy(solution), its[f"{name}.weights"])
             product.weight[:, place : place + number] = weight * math.sqrt(count) / product.normaliser
             place += number
-
-
-def _set(linear: Linear, maps: Mapping[Irrep, Tensor]) -> None:
-    """Make y[ir] = maps[ir]ᵀ x[ir]."""
-    for ir, weight in linear.maps.items():
-        weight.copy_(maps[ir] * math.sqrt(weight.shape[-2]))

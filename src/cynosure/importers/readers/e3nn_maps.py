@@ -81,15 +81,18 @@ def factor(activation: Any) -> float:
 def paths(product: Any) -> tuple[list[tuple[int, int, str]], np.ndarray]:
     """A channelwise `TensorProduct` (`uvu`) with one output block for each path, in the order of its weights.
 
+    The blocks may be sorted by irrep, but those of one irrep come in the order of their paths.
+
     Returns:
         (block of x, block of Y, output irrep) of each path; for each weight, the factor by which the product differs
         from one with orthonormal Clebsch-Gordan numbers.
     """
-    listed, factors = [], []
-    for place, instruction in enumerate(product.instructions):
+    listed, factors, last = [], [], {}
+    for instruction in product.instructions:
         ir = product.irreps_out[instruction.i_out].ir
         assert instruction.connection_mode == "uvu"
-        assert instruction.i_out == place
+        assert instruction.i_out > last.get(ir, -1)
+        last[ir] = instruction.i_out
         listed.append((instruction.i_in1, instruction.i_in2, str(ir)))
         channels = product.irreps_in1[instruction.i_in1].mul
         factors.append(np.full(channels, instruction.path_weight / np.sqrt(ir.dim)))

@@ -4,7 +4,7 @@ A reader is a script. It runs in a process of its own, whose Python has the pack
 not have Cynosure: what is used here is NumPy and ASE. It is given a request, a JSON file:
 
     source      the checkpoint, or a name that the package knows
-    modality    which of several levels of theory; null for the only one
+    modality    which of several levels of theory, or of several models; null for the only one
     structures  kinds [N], positions [N, 3] Å, cell [3, 3] Å and pbc [3] of each; kind k stands for the element number
                 k modulo the number of elements, in the order of their atomic numbers
     out         the file to write

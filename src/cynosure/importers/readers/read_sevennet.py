@@ -149,14 +149,19 @@ def _take_apart(
     radial = config["act_radial"]
     if radial != "silu":
         raise Refused(f"the activation '{radial}' of the radial networks has no counterpart")
+    for name in ("act_scalar", "act_gate"):
+        functions = config[name]
+        if functions["e"] != "silu" or (config["is_parity"] and functions["o"] != "tanh"):
+            raise Refused(f"the activations {functions} ('{name}') have no counterpart; silu and tanh have")
     description = {
         "cutoff": float(config["cutoff"]),
+        "zbl": False,
         "parity": bool(config["is_parity"]),
         "irreps_edge": str(edges.spherical.irreps_out),
         "basis": {"prefactor": float(basis.prefactor)},
+        "learned_frequencies": True,
         "envelope": falling,
-        "scalars": dict(config["act_scalar"]),
-        "gates": dict(config["act_gate"]),
+        "avg_neighbours": float(np.mean([tensors[f"layers.{n}.denominator"] for n in range(len(layers))])),
         "layers": layers,
     }
     return description, tensors
@@ -238,7 +243,7 @@ def _take_readout(parts: dict[str, Any], order: list[int], modal: int | None) ->
     maps, bias = _of_modality(linear(first.linear), without, modal)
     last, last_bias = linear(second.linear)
     rescale = parts.pop("rescale_atomic_energy")
-    found = {"readout": maps["0e"] @ last["0e"], "readout.bias": bias @ last["0e"] + last_bias}
+    found = {"readout.0": maps["0e"] @ last["0e"], "readout.bias": bias @ last["0e"] + last_bias}
     for name in ("scale", "shift"):
         values = numbers(getattr(rescale, name))
         match type(rescale).__name__:
