@@ -81,7 +81,8 @@ def test_network(e3nn_maps):
     torch.testing.assert_close(found @ torch.from_numpy(matrices[-1]), module(x))
 
 
-def test_paths(e3nn_maps):
+@pytest.mark.parametrize("sort", [False, True])
+def test_paths(sort, e3nn_maps):
     x, y, out = e3nn_o3.Irreps("3x0e+2x1o"), e3nn_o3.Irreps("0e+1o+2e"), []
     instructions = []
     for i, (mul, a) in enumerate(x):
@@ -89,6 +90,9 @@ def test_paths(e3nn_maps):
             for ir in a * b:
                 instructions.append((i, j, len(out), "uvu", True))
                 out.append((mul, ir))
+    if sort:
+        out, places, _ = e3nn_o3.Irreps(out).sort()
+        instructions = [(i, j, places[k], *how) for i, j, k, *how in instructions]
     module = e3nn_o3.TensorProduct(x, y, out, instructions, shared_weights=False, internal_weights=False)
     listed, factors = e3nn_maps.paths(module)
     table = PathTable(
@@ -97,7 +101,7 @@ def test_paths(e3nn_maps):
     a, b, w = torch.randn(4, x.dim), torch.randn(4, y.dim), torch.randn(4, module.weight_numel)
     wanted = module(a, b, w)
     blocks = layout.split(table.irreps_in, layout.from_e3nn(table.irreps_in, a))
-    place, parts = 0, []
+    place, found = 0, {}
     for path in table.paths:
         channels, ir = table.irreps_in[path.block_in]
         edge = table.irreps_edge[path.block_edge][1]
@@ -105,6 +109,9 @@ def test_paths(e3nn_maps):
         weight = w[:, place : place + channels] * torch.from_numpy(factors[place : place + channels])
         part = b[:, table.irreps_edge.slices()[path.block_edge]]
         product = torch.einsum("mnk,emc,en->ekc", coupling, blocks[path.block_in], part)
-        parts.append(product * weight.unsqueeze(1))
+        found.setdefault(str(path.ir_out), []).append(product * weight.unsqueeze(1))
         place += channels
-    torch.testing.assert_close(layout.to_e3nn(table.irreps_out, layout.join(parts)), wanted)
+    expected = by_irrep(str(module.irreps_out), wanted)
+    assert set(found) == set(expected)
+    for ir, parts in found.items():
+        torch.testing.assert_close(torch.cat(parts, dim=-1), expected[ir])
