@@ -18,6 +18,8 @@ from cynosure.analysis.phonon_result import Phonons
 from cynosure.analysis.phonons import phonons
 from cynosure.analysis.report import Report, Table
 from cynosure.analysis.result_files import ResultFiles, result_files
+from cynosure.analysis.screen import screen
+from cynosure.analysis.screen_result import Outcome, Place, Screening
 
 __all__ = [
     "CHECKS",
@@ -28,10 +30,13 @@ __all__ = [
     "EquationOfState",
     "Evaluation",
     "Memory",
+    "Outcome",
     "Phonons",
+    "Place",
     "Report",
     "Rest",
     "ResultFiles",
+    "Screening",
     "Table",
     "Timing",
     "at_rest",
@@ -50,6 +55,7 @@ __all__ = [
     "phonons",
     "precision",
     "result_files",
+    "screen",
     "symmetries",
     "thread_counts",
     "verdict",

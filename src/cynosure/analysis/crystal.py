@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.cell import Cell
 
-from cynosure.deploy import RelaxResult
+from cynosure.deploy import RelaxResult, has_cell
 from cynosure.deploy import relax as relax_structure
 
 # eV/Å. Stress is of first order in what forces are left, and strains are small: at ten times this, elastic constants
@@ -107,7 +107,7 @@ def require_crystal(atoms: Atoms) -> None:
     """
     if len(atoms) == 0:
         raise ValueError("this structure has no atoms; give at least one")
-    if not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
+    if not has_cell(atoms):
         raise ValueError(
             "a crystal was expected, with a cell that has a volume and is periodic in all three directions; this "
             f"structure has pbc {atoms.pbc.tolist()} and a cell of {abs(atoms.cell.volume):g} Å³"

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "eval": "Measure a model's errors on labelled frames.",
     "md": "Run molecular dynamics with a model.",
     "relax": "Relax a structure, and its cell if asked.",
+    "screen": "Relax many candidate structures, and rank them.",
     "eos": "Equation of state of a crystal: energy and pressure against volume.",
     "elastic": "Elastic constants and moduli of a crystal.",
     "phonons": "Phonons of a crystal: bands, density of states, free energy.",

@@ -16,6 +16,9 @@ def relax(
     cell: Annotated[bool, typer.Option("--cell", help="Relax the lattice vectors too.")] = False,
     fmax: Annotated[float, typer.Option(metavar="EV/Å", help="Largest force to leave, eV/Å.")] = 0.01,
     steps: Annotated[int, typer.Option(help="Give up after so many steps.")] = 500,
+    pressure: Annotated[
+        float, typer.Option(metavar="GPA", help="With --cell: from outside, GPa. Relaxes E + pV.")
+    ] = 0.0,
     out: Annotated[
         Path | None,
         typer.Option(help="The relaxed structure. [default: NAME_relaxed.extxyz]", show_default=False),
@@ -44,6 +47,7 @@ def relax(
         dtype=dtype,
         overwrite=overwrite,
         on_step=RelaxDisplay(),
+        pressure=pressure,
     )
     print(f"\n{result.summary()}")
     print(f"Written: {result.out}")

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,11 @@ from cynosure.potentials import Evaluator, Potential, load
 
 # Memory for each atom beside the network and the edges: copies of the structure, the kept positions, results. Measured.
 BYTES_PER_ATOM = 200
+# Two atoms nearer than this part of the sum of their covalent radii have run into each other: no bond is that
+# short, and a potential has seen nothing like it.
+OVERLAP = 0.4
+# More elements than these are not listed in a message.
+_MOST_NAMED = 20
 _HESSIAN = Quantity("pair", (3, 3))
 # What ASE calls a derivative, and what the model calls it.
 _DERIVATIVES = {
@@ -31,6 +37,27 @@ _DERIVATIVES = {
     "stresses": "virials",
     "forces_uncertainty": "forces_uncertainty",
 }
+
+
+class Contact(NamedTuple):
+    """Two atoms that are near each other.
+
+    Attributes:
+        ratio: their distance over the sum of their covalent radii.
+        first, second: their numbers; one number where an atom is near a periodic image of itself.
+    """
+
+    ratio: float
+    first: int
+    second: int
+
+    def words(self, atoms: Atoms) -> str:
+        """What has happened to the two atoms of a structure whose ratio is too small."""
+        i, j = self.first, self.second
+        return (
+            f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) have run into each other: their distance is "
+            f"{self.ratio:.2f} of the sum of their covalent radii"
+        )
 
 
 class Calculator(AseCalculator):
@@ -117,6 +144,15 @@ class Calculator(AseCalculator):
         """How many neighbour lists have been built: far fewer than calls, where the skin does its work."""
         return self._neighbours.builds
 
+    def forget(self) -> None:
+        """Forget the structure evaluated last, its neighbour list and what was asked of it, but keep the network ready.
+
+        What comes next is computed bit for bit as by a new calculator.
+        """
+        self.atoms, self.results, self._edges = None, {}, None
+        self._neighbours.forget()
+        self._asked, self._asked_before, self._ever_asked = set(), set(), set()
+
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """What differs from the structure evaluated last, bit for bit: ASE's own comparison, but faster.
 
@@ -176,20 +212,20 @@ class Calculator(AseCalculator):
             if name in found:
                 self.results[name] = _as_column(found[name], quantity)
 
-    def closest_contact(self) -> tuple[float, int, int]:
+    def closest_contact(self) -> Contact:
         """The most crowded pair of the structure evaluated last.
 
         Returns:
-            its distance in units of the sum of the two covalent radii, and its two atoms. A distance of
-            infinity (and atoms −1, −1) if there is no pair within the cutoff, or the points are no elements.
+            its distance and its two atoms. A ratio of infinity (and atoms −1, −1) if there is no pair within
+            the cutoff, or the points are no elements.
         """
         edges = self._edges
         if edges is None or edges.distances.numel() == 0 or self.model.points.names:
-            return float("inf"), -1, -1
+            return Contact(float("inf"), -1, -1)
         radii = torch.as_tensor(covalent_radii[self._numbers], device=edges.distances.device)
         bond = radii.index_select(0, edges.receivers) + radii.index_select(0, edges.senders)
         ratio, e = torch.min(edges.distances / bond, dim=0)
-        return float(ratio), int(edges.receivers[e]), int(edges.senders[e])
+        return Contact(float(ratio), int(edges.receivers[e]), int(edges.senders[e]))
 
     def _outputs(self, has_volume: bool) -> tuple[str, ...]:
         """The model's outputs to ask for. Beside one derivative the others cost next to nothing."""
@@ -246,11 +282,13 @@ class Calculator(AseCalculator):
             raise ValueError("this structure has no atoms; give at least one")
         unknown = sorted(set(numbers.tolist()) - set(self.model.species))
         if unknown:
-            points = self.model.points
-            raise ValueError(
-                f"the model does not know {points.listed(unknown)}; it was built for "
-                f"{points.listed(self.model.species)}"
+            points, known = self.model.points, self.model.species
+            names = (
+                points.listed(known)
+                if len(known) <= _MOST_NAMED
+                else f"{len(known)} elements (cynosure info)"
             )
+            raise ValueError(f"the model does not know {points.listed(unknown)}; it was built for {names}")
         self._numbers = numbers
         device = self._neighbours.device
         self._number_tensor = torch.from_numpy(self._numbers).to(device)

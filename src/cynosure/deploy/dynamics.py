@@ -28,7 +28,7 @@ from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
-from cynosure.deploy.calculator import Calculator
+from cynosure.deploy.calculator import OVERLAP, Calculator
 from cynosure.deploy.trajectory import TrajectoryFile, frozen, trajectory_format
 from cynosure.deploy.uncertainty import OnUncertainty, UncertaintyWatch, check_watch
 from cynosure.deploy.velocities import degrees_of_freedom, maxwell_boltzmann
@@ -40,9 +40,6 @@ Ensemble = Literal["nve", "nvt", "npt"]
 # Time constants, fs: long enough to disturb the motion little, short enough to settle within picoseconds.
 _THERMOSTAT_FS = 100.0
 _BAROSTAT_FS = 1000.0
-# Two atoms nearer than this part of the sum of their covalent radii have run into each other: no bond is that
-# short, and a potential has seen nothing like it.
-_OVERLAP = 0.4
 # k_B T of 9 eV: no bond holds, and no potential was trained there. Such heat comes from a step that is too long.
 _HOTTEST = 1e5
 _ADVICE = "try a smaller time step (--dt), a relaxed start, or a model trained on such structures"
@@ -315,13 +312,9 @@ class _Run:
         advice = _ADVICE if step else "check the structure"
         if not (math.isfinite(potential) and np.isfinite(forces).all()):
             raise UnstableDynamics(f"at step {step} the energy or a force is not finite; {advice}")
-        ratio, i, j = self.calculator.closest_contact()
-        if ratio < _OVERLAP:
-            first, second = self.atoms.symbols[i], self.atoms.symbols[j]
-            raise UnstableDynamics(
-                f"at step {step} atoms {i} ({first}) and {j} ({second}) have run into each other: their "
-                f"distance is {ratio:.2f} of the sum of their covalent radii; {advice}"
-            )
+        contact = self.calculator.closest_contact()
+        if contact.ratio < OVERLAP:
+            raise UnstableDynamics(f"at step {step} {contact.words(self.atoms)}; {advice}")
         temperature = self.temperature(float(self.atoms.get_kinetic_energy()))
         if temperature > _HOTTEST:
             raise UnstableDynamics(f"at step {step} the temperature is {temperature:.1e} K; {advice}")

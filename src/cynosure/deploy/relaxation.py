@@ -19,7 +19,7 @@ from ase.io import write
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 from ase.optimize import BFGS, LBFGS
 
-from cynosure.deploy.calculator import Calculator
+from cynosure.deploy.calculator import OVERLAP, Calculator
 from cynosure.deploy.trajectory import frozen
 from cynosure.potentials import Potential
 
@@ -35,7 +35,8 @@ class RelaxStep:
         step: number of the step, from 0.
         energy: eV.
         fmax: the largest force on an atom that is free to move, eV/Å.
-        stress: the largest stress component, GPa; NaN where the cell has no volume.
+        stress: the largest component of the stress beside that of the pressure asked for, GPa; NaN where the cell
+            has no volume.
         volume: Å³; zero where there is none.
     """
 
@@ -94,6 +95,7 @@ def relax(
     dtype: torch.dtype | str | None = None,
     overwrite: bool = False,
     on_step: Callable[[RelaxStep], None] | None = None,
+    pressure: float = 0.0,
 ) -> RelaxResult:
     """Relax positions, and with `cell` the lattice vectors too.
 
@@ -106,7 +108,7 @@ def relax(
     Args:
         model: a potential, the path of a model file, or any calculator of ASE.
         atoms: the structure; it is not changed. Its constraints are obeyed.
-        cell: relax the lattice vectors as well, all six strains, at zero pressure.
+        cell: relax the lattice vectors as well, all six strains.
         fmax: largest force allowed on any atom, eV/Å; with `cell` also the bound of V·stress/N, eV.
         steps: give up after so many steps.
         out: file for the relaxed structure, its format named by the extension. It is written whether or not
@@ -115,31 +117,34 @@ def relax(
         dtype: see `Calculator`; a calculator keeps its own.
         overwrite: whether a file that is there already may be replaced.
         on_step: called with each step as it is made.
+        pressure: GPa, from outside on a cell that is relaxed: what has a minimum is then E + pV, and the stress −p.
 
     Raises:
-        ValueError: for settings that make no sense, a model in other units, or an energy that stops being finite.
+        ValueError: for settings that make no sense, a model in other units, an energy that stops being finite, or,
+            with one of our models, atoms that run into each other or leave each other's reach altogether.
         FileNotFoundError: if the folder of `out` is not there.
         FileExistsError: if `out` is there already and `overwrite` is not set.
     """
-    _check_settings(atoms, cell, fmax, steps)
+    require_settings(fmax, steps, pressure)
+    _require_relaxable(atoms, cell, pressure)
     form = None if out is None else _check_target(Path(out), overwrite)
     moving = atoms.copy()
     known = isinstance(model, BaseCalculator)
     moving.calc = model if known else Calculator(model, device=device, dtype=dtype)
     if isinstance(moving.calc, Calculator):
         moving.calc.model.points.require_atomic_units("relaxation")
-    target = FrechetCellFilter(moving) if cell else moving
+    target = FrechetCellFilter(moving, scalar_pressure=pressure * units.GPa) if cell else moving
     method = BFGS if len(atoms) <= _MOST_FOR_BFGS else LBFGS
     # ASE's annotations leave out what its documentation allows: a filter, and no log.
     optimiser = method(target, logfile=None)  # pyright: ignore[reportArgumentType]
     history: list[RelaxStep] = []
 
-    reached = False
+    reached, crowd = False, _Crowd(moving)
     with warnings.catch_warnings():
         # The cell filter takes the logarithm of the strain at every step, and scipy remarks on errors from 2e-13 on.
         warnings.filterwarnings("ignore", "logm result may be inaccurate")
-        for reached in optimiser.irun(fmax=fmax, steps=steps):  # noqa: B007
-            state = _state(moving, optimiser.nsteps)
+        for reached in optimiser.irun(fmax=fmax, steps=steps):
+            state = _state(moving, optimiser.nsteps, pressure)
             if not (math.isfinite(state.energy) and math.isfinite(state.fmax)):
                 raise ValueError(
                     f"at step {state.step} the energy or a force is not finite: the structure has left what the "
@@ -148,29 +153,80 @@ def relax(
             history = [history[0] if history else state, state]
             if on_step is not None:
                 on_step(state)
+            crowd.check(state.step, at_rest=bool(reached))
     relaxed = frozen(moving)
     if out is not None:
         _write_whole(Path(out), relaxed, form)
     return RelaxResult(relaxed, bool(reached), history[0], history[-1], None if out is None else Path(out))
 
 
-def _state(atoms: Atoms, step: int) -> RelaxStep:
+class _Crowd:
+    """Whether a structure that moves is still one that a model can know; of other calculators nothing is known.
+
+    Atoms that are too close at the start may move apart. They may not come closer, nor come to rest there.
+    """
+
+    def __init__(self, moving: Atoms) -> None:
+        self._moving, self._volume, self._start = moving, abs(moving.cell.volume), math.nan
+
+    def check(self, step: int, at_rest: bool) -> None:
+        """Raise a ValueError if atoms have run into each other, or have all lost sight of each other."""
+        if not isinstance(self._moving.calc, Calculator):
+            return
+        contact = self._moving.calc.closest_contact()
+        if step == 0:
+            self._start = contact.ratio
+        if contact.ratio < OVERLAP and (contact.ratio < self._start or at_rest):
+            raise ValueError(f"at step {step} {contact.words(self._moving)}{self._of_volume()}")
+        if math.isinf(contact.ratio) and math.isfinite(self._start):
+            raise ValueError(
+                f"at step {step} the structure has come apart: no atom has another within the model's cutoff"
+                f"{self._of_volume()}"
+            )
+
+    def _of_volume(self) -> str:
+        now = abs(self._moving.cell.volume)
+        return "" if now == self._volume else f"; the cell has {now / self._volume:.0%} of its volume"
+
+
+def _state(atoms: Atoms, step: int, pressure: float) -> RelaxStep:
     fmax = float(np.sqrt((atoms.get_forces() ** 2).sum(axis=1).max()))
     volume, stress = abs(atoms.cell.volume), math.nan
     if volume > 0:
-        stress = float(np.abs(atoms.get_stress(apply_constraint=False)).max()) / units.GPa
+        beside = atoms.get_stress(apply_constraint=False) / units.GPa
+        beside[:3] += pressure
+        stress = float(np.abs(beside).max())
     return RelaxStep(step, float(atoms.get_potential_energy()), fmax, stress, volume)
 
 
-def _check_settings(atoms: Atoms, cell: bool, fmax: float, steps: int) -> None:
-    """Refuse settings that make no sense, before anything is computed."""
-    if len(atoms) == 0:
-        raise ValueError("this structure has no atoms; give at least one")
+def has_cell(atoms: Atoms) -> bool:
+    """Whether a structure has a cell that can be relaxed: with a volume, and periodic in all three directions."""
+    return bool(atoms.pbc.all() and abs(atoms.cell.volume) > 0)
+
+
+def require_settings(fmax: float, steps: int, pressure: float = 0.0) -> None:
+    """Refuse settings of a relaxation that make no sense whatever the structure.
+
+    Raises:
+        ValueError: a largest force that is not positive, a negative number of steps, or a pressure that is no number.
+    """
     if not (fmax > 0 and math.isfinite(fmax)):
         raise ValueError(f"fmax is {fmax} eV/Å; a positive force was expected")
     if steps < 0:
         raise ValueError(f"steps is {steps}; at least 0 was expected")
-    if cell and not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
+    if not math.isfinite(pressure):
+        raise ValueError(f"the pressure is {pressure} GPa; a number was expected")
+
+
+def _require_relaxable(atoms: Atoms, cell: bool, pressure: float) -> None:
+    """Refuse what cannot be done with a structure, before anything is computed."""
+    if len(atoms) == 0:
+        raise ValueError("this structure has no atoms; give at least one")
+    if pressure and not cell:
+        raise ValueError(
+            "a pressure acts on a cell that is relaxed: relax it (--cell), or leave --pressure out"
+        )
+    if cell and not has_cell(atoms):
         raise ValueError(
             "to relax the cell, it must be periodic in all three directions; "
             f"this structure has pbc {atoms.pbc.tolist()}: leave --cell out"

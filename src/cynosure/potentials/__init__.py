@@ -6,7 +6,7 @@ from cynosure.potentials.config import Config, flatten, parse
 from cynosure.potentials.declared import InputConfig, TargetConfig
 from cynosure.potentials.evaluator import Evaluator
 from cynosure.potentials.mace import MACE, MACEConfig
-from cynosure.potentials.model_file import load, read_header, save, write_atomically
+from cynosure.potentials.model_file import fingerprint, load, read_header, save, write_atomically
 from cynosure.potentials.nequip import NequIP, NequIPConfig
 from cynosure.potentials.presets import PRESETS
 from cynosure.potentials.registry import MODELS, build, resolve
@@ -43,6 +43,7 @@ __all__ = [
     "Trainable",
     "UncertaintyFactors",
     "build",
+    "fingerprint",
     "flatten",
     "load",
     "members_of",

@@ -69,6 +69,19 @@ def save(model: Potential, path: str | Path, provenance: Mapping[str, Any] | Non
     write_atomically(Path(path), serialise(tensors, metadata={_KEY: json.dumps(header)}))
 
 
+def fingerprint(model: Potential) -> str:
+    """SHA-256 (hexadecimal) of what a model computes with: its settings, its calibration and its weights as they are.
+
+    It does not depend on the file that a model came from, nor on its provenance; it does on the precision.
+    """
+    parts = {
+        "config": model.config.model_dump(mode="json"),
+        "calibration": model.calibration.model_dump(mode="json"),
+        "tensors": {name: _checksum(tensor.detach().cpu()) for name, tensor in model.state_dict().items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def read_header(path: str | Path) -> dict[str, Any]:
     """The header of a model file, without its weights.
 
