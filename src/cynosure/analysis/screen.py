@@ -104,7 +104,10 @@ def screen(
 
 @dataclass(frozen=True)
 class _Job:
-    """What is done with each candidate, by one calculator, whose network stays ready from one to the next."""
+    """What is done with each candidate, by one calculator, whose network stays ready from one to the next.
+
+    Nothing of one candidate reaches the next: neighbour lists have one order, however they were come by.
+    """
 
     calculator: Calculator
     fmax: float
@@ -128,8 +131,6 @@ class _Job:
         cell = not self.fixed_cell and has_cell(atoms)
         if self.pressure and not cell:
             return Kept(problem="a pressure needs a cell that is periodic in all three directions"), True
-        # What comes next must not depend on what came before: a run that goes on begins anywhere.
-        self.calculator.forget()
         limits = self.fmax, self.steps
         try:
             result = relax(self.calculator, atoms, cell, *limits, on_step=progress, pressure=self.pressure)

@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from cynosure.analysis.screen_result import Place, Screening
@@ -35,7 +37,7 @@ def picture_of(found: Screening) -> bytes:
 
 
 def plot_screening(found: Screening) -> Figure:
-    """A figure with a panel for each composition that has a structure at rest, those with the most of them first.
+    """A figure with a panel for each composition that has several structures at rest, or one if none has.
 
     Structures that are the same have one point. Where they have no volume, their ranks stand for it.
     """
@@ -44,7 +46,9 @@ def plot_screening(found: Screening) -> Figure:
         for formula, places in found.rankings.items()
         if (points := [place for place in places if place.rank is not None and not place.same_as])
     }
-    kept = sorted(panels, key=lambda formula: -len(panels[formula]))[:_MOST_PANELS]
+    # (A structure that is alone is compared with nothing.)
+    compared = [formula for formula in panels if len(panels[formula]) > 1] or list(panels)
+    kept = sorted(compared, key=lambda formula: -len(panels[formula]))[:_MOST_PANELS]
     across = min(_ACROSS, max(1, len(kept)))
     down = max(1, math.ceil(len(kept) / across))
     figure = Figure(figsize=(_WIDTH * across, _HEIGHT * down), layout="constrained")
@@ -55,7 +59,8 @@ def plot_screening(found: Screening) -> Figure:
     for axes in grid[len(kept) :]:
         axes.set_axis_off()
     if left := len(panels) - len(kept):
-        figure.supxlabel(f"and {left} more compositions, in the table", fontsize=9, color=_GREY)
+        more = "composition is" if left == 1 else "compositions are"
+        figure.supxlabel(f"{left} more {more} in the table", fontsize=9, color=_GREY)
     # (Names find their places when nothing else moves any more.)
     for axes, formula in zip(grid, kept, strict=False):
         write_names(axes, panels[formula])
@@ -79,6 +84,8 @@ def draw_ranking(axes: Axes, formula: str, places: Sequence[Place], what: str = 
     axes.set_title(formula, loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.16, 0.12)
+    if not _have_volume(places):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def write_names(axes: Axes, places: Sequence[Place]) -> None:
@@ -106,6 +113,7 @@ def write_names(axes: Axes, places: Sequence[Place]) -> None:
             fontsize=9,
             color="#1d2430",
             annotation_clip=False,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )
         label.set_in_layout(False)
         if _put(label, [box for j, box in enumerate(taken) if j != i], page, renderer):

@@ -144,15 +144,6 @@ class Calculator(AseCalculator):
         """How many neighbour lists have been built: far fewer than calls, where the skin does its work."""
         return self._neighbours.builds
 
-    def forget(self) -> None:
-        """Forget the structure evaluated last, its neighbour list and what was asked of it, but keep the network ready.
-
-        What comes next is computed bit for bit as by a new calculator.
-        """
-        self.atoms, self.results, self._edges = None, {}, None
-        self._neighbours.forget()
-        self._asked, self._asked_before, self._ever_asked = set(), set(), set()
-
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """What differs from the structure evaluated last, bit for bit: ASE's own comparison, but faster.
 

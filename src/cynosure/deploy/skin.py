@@ -90,10 +90,6 @@ class SkinNeighbours:
         """Directed pairs in the kept list: those within cutoff + skin when it was built; 0 before the first."""
         return 0 if self._reference is None else self._senders.shape[0]
 
-    def forget(self) -> None:
-        """Keep no list: the next one is built anew."""
-        self._reference = None
-
     def covers(self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> bool:
         """Whether the kept list is complete for this structure (the rule in the module's docstring).
 

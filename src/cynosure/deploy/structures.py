@@ -66,7 +66,8 @@ def _read(name: str, index: int | slice, asked: str) -> Any:
         found = read(name, index=index, do_not_split_by_at_sign=True)
     # Each of ASE's readers fails in its own way on a broken file (IndexError, KeyError, XML errors, …).
     except Exception as error:
-        raise ValueError(f"ASE cannot read {asked} ({type(error).__name__}: {error})") from error
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise ValueError(f"ASE cannot read {asked} ({reason})") from error
     for atoms in found if isinstance(found, list) else [found]:
         _keep_columns(atoms)
     return found
