@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
@@ -44,6 +44,22 @@ def test_the_cell_comes_to_rest_too(springs, crystal):
     fixed = relax(springs(20.0, 1.2, 1.45), crystal, fmax=1e-4)
     assert np.array_equal(fixed.atoms.cell.array, crystal.cell.array)
     assert fixed.after.stress > 1.0
+
+
+def test_under_pressure_the_stress_is_its_opposite(springs, crystal):
+    """The minimum of E + pV: its slope with the pressure is the volume."""
+    potential, volumes, enthalpies = springs(20.0, 1.2, 1.45), [], []
+    for pressure in (1.0, 2.0, 3.0):
+        result = relax(potential, crystal, cell=True, fmax=1e-5, pressure=pressure)
+        assert result.converged
+        np.testing.assert_allclose(
+            result.atoms.get_stress(voigt=False) / units.GPa, -pressure * np.eye(3), atol=1e-3
+        )
+        assert result.after.stress < 1e-3
+        volumes.append(result.after.volume)
+        enthalpies.append(result.after.energy + pressure * units.GPa * result.after.volume)
+    assert (enthalpies[2] - enthalpies[0]) / (2 * units.GPa) == pytest.approx(volumes[1], rel=1e-4)
+    assert volumes[0] > volumes[2]
 
 
 def test_results_are_those_of_the_structure_that_is_returned(springs, crystal):
@@ -120,6 +136,8 @@ def test_an_old_file_is_not_lost(springs, crystal, tmp_path):
         ({"fmax": 0.0}, "fmax"),
         ({"fmax": float("nan")}, "fmax"),
         ({"steps": -1}, "steps"),
+        ({"pressure": float("nan")}, "pressure"),
+        ({"pressure": 1.0}, "--cell"),
         ({"out": "a.nonsense"}, r"a\.nonsense"),
         ({"out": "OUTCAR"}, "OUTCAR"),
         ({"out": "no/such/folder/a.xyz"}, "no/such/folder"),
@@ -148,6 +166,29 @@ def test_an_energy_that_is_not_finite_stops_it(springs, monkeypatch):
     monkeypatch.setattr(potential, "atomic_energies", lambda *arguments: healthy(*arguments) * float("nan"))
     with pytest.raises(ValueError, match=r"at step 0 .* not finite"):
         relax(potential, Atoms("OH", positions=[[0, 0, 0], [0.7, 0.6, 0.3]]))
+
+
+def test_atoms_that_run_into_each_other_stop_it(springs):
+    """Springs that are too short for atoms of this size."""
+    dimer = Atoms("OH", positions=[[0, 0, 0], [0.5, 0, 0]])
+    with pytest.raises(ValueError, match=r"at step \d+ atoms 0 \(O\) and 1 \(H\) have run into each other"):
+        relax(springs(30.0, 0.2, 5.0), dimer)
+    # Those that start too close may move apart, but not stay.
+    dimer.positions[1, 0] = 0.3
+    assert relax(springs(30.0, 1.0, 5.0), dimer).converged
+    with pytest.raises(ValueError, match="at step 0 .* have run into each other"):
+        relax(springs(30.0, 0.3, 5.0), dimer)
+
+
+def test_a_cell_that_collapses_is_told(springs):
+    with pytest.raises(ValueError, match=r"have run into each other.*the cell has \d+% of its volume"):
+        relax(springs(20.0, 0.3, 1.45), bulk("O", "fcc", a=1.65), cell=True)
+
+
+def test_a_structure_that_comes_apart_is_told(springs):
+    dimer = Atoms("OH", positions=[[0, 0, 0], [1.1, 0, 0]])
+    with pytest.raises(ValueError, match="has come apart: no atom has another"):
+        relax(springs(30.0, 1.6, 1.45), dimer)
 
 
 def test_any_calculator_of_ase_can_drive_it(crystal):

@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import write
 
-from cynosure.deploy import read_structure
+from cynosure.deploy import read_structure, read_structures
 
 
 @pytest.fixture
@@ -33,6 +33,31 @@ def test_the_last_frame_or_the_one_that_is_named(frames, tmp_path):
         np.testing.assert_allclose(atoms.positions, frames[expected].positions)
         np.testing.assert_allclose(atoms.get_momenta(), frames[expected].get_momenta())
         assert len(atoms.constraints) == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "numbers"),
+    [("", [0, 1, 2]), ("@:", [0, 1, 2]), ("@1:", [1, 2]), ("@::2", [0, 2]), ("@-1", [2])],
+)
+def test_several_frames_come_with_their_numbers(frames, tmp_path, chosen, numbers):
+    write(tmp_path / "many.traj", frames)
+    found = read_structures(f"{tmp_path / 'many.traj'}{chosen}")
+    assert list(found) == numbers
+    for number, atoms in found.items():
+        np.testing.assert_allclose(atoms.positions, frames[number].positions)
+
+
+@pytest.mark.parametrize("chosen", ["@3", "@-4", "@5:", "@::0"])
+def test_frames_that_are_not_there_are_told(frames, tmp_path, chosen):
+    write(tmp_path / "many.traj", frames)
+    with pytest.raises(ValueError, match=r"no such frame; the file has 3"):
+        read_structures(f"{tmp_path / 'many.traj'}{chosen}")
+
+
+def test_one_structure_is_not_several(frames, tmp_path):
+    write(tmp_path / "many.traj", frames)
+    with pytest.raises(ValueError, match="several frames"):
+        read_structure(f"{tmp_path / 'many.traj'}@:")
 
 
 def test_a_name_with_an_at_sign_is_a_name(frames, tmp_path):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import cynosure
 from cynosure.graph import from_atoms
-from cynosure.potentials import model_file, read_header
+from cynosure.potentials import fingerprint, model_file, read_header
 
 SMALL = {"model": "nequip", "channels": 4, "layers": 2, "l_max": 1}
 
@@ -60,6 +60,26 @@ def test_a_model_comes_back_bit_for_bit(config, dtype, tmp_path):
     assert back.calibration == model.calibration
     assert back.provenance == {"note": "Å"}
     assert back.dtype == dtype
+
+
+def test_a_fingerprint_is_of_what_is_computed(model, path, tmp_path):
+    """Not of the file, nor of where a model comes from; but of every weight, every setting and every E0."""
+    own = fingerprint(model)
+    model.save(tmp_path / "other.safetensors", {"data": "other"})
+    assert (
+        fingerprint(cynosure.load(path)) == fingerprint(cynosure.load(tmp_path / "other.safetensors")) == own
+    )
+    assert fingerprint(cynosure.load(path, dtype=torch.float64)) != own
+    others = [
+        cynosure.build(
+            SMALL | more, ["H", "O"], e0s={"H": h, "O": -2037.8}, e0_kind="isolated", scale=1.3, seed=3
+        )
+        for more, h in (({"envelope_power": 7}, -13.6), ({}, -13.5))
+    ]
+    with torch.no_grad():
+        last = list(model.parameters())[-1]
+        last.view(-1)[0] = torch.nextafter(last.view(-1)[0], torch.tensor(9.0))
+    assert len({own, *(fingerprint(other) for other in (*others, model))}) == 4
 
 
 def test_load_in_another_dtype(path, model):
