@@ -1,4 +1,4 @@
-"""Thirteen crystals of TiO2 and SiO2 as experiments found them: space group, cell and Wyckoff positions, with sources."""
+"""Thirteen crystals of TiO2 and SiO2 as experiments found them: space groups, cells, sites and sources."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_atoms_that_run_into_each_other_stop_it(springs):
     # Those that start too close may move apart, but not stay.
     dimer.positions[1, 0] = 0.3
     assert relax(springs(30.0, 1.0, 5.0), dimer).converged
-    with pytest.raises(ValueError, match="at step 0 .* have run into each other"):
+    with pytest.raises(ValueError, match=r"at step 0 .* have run into each other"):
         relax(springs(30.0, 0.3, 5.0), dimer)
 
 

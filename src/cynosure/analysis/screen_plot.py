@@ -21,10 +21,12 @@ _BLUE, _RED, _GREY = "#4878a8", "#c44e52", "#8a8f98"
 # More compositions than this, and more names in a panel, nobody reads.
 _MOST_PANELS, _MOST_NAMES = 12, 25
 _WIDTH, _HEIGHT, _ACROSS = 5.6, 4.3, 3
-# Where a name may stand beside its point, in points (1/72 inch), the best place first.
+# Where a name may stand beside its point, in points (1/72 inch), the best place first. From further away a line leads
+# to the point.
+_NEAR = 7
 _OFFSETS = tuple(
     (x * reach, y * reach)
-    for reach in (7, 14, 22)
+    for reach in (_NEAR, 2 * _NEAR, 3 * _NEAR)
     for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 )
 
@@ -118,8 +120,19 @@ def write_names(axes: Axes, places: Sequence[Place]) -> None:
         label.set_in_layout(False)
         if _put(label, [box for j, box in enumerate(taken) if j != i], page, renderer):
             taken.append(label.get_window_extent(renderer))
+            _lead(axes, label, points[i])
         else:
             label.remove()
+
+
+def _lead(axes: Axes, label: Annotation, point: tuple[float, float]) -> None:
+    """A thin line from a name to its point, where they are apart."""
+    offset = label.get_position()
+    if max(map(abs, offset)) > _NEAR:
+        line = {"arrowstyle": "-", "linewidth": 0.6, "color": _GREY, "shrinkA": 0, "shrinkB": 3}
+        axes.annotate("", point, offset, textcoords="offset points", arrowprops=line, zorder=1).set_in_layout(
+            False
+        )
 
 
 def _have_volume(places: Sequence[Place]) -> bool:

@@ -190,9 +190,9 @@ class Screening:
             (
                 "" if place.rank is None else f"{place.rank}",
                 place.outcome.name,
-                _number(place.outcome.enthalpy, 6),
-                _number(1000 * place.above, 2),
-                _number(place.outcome.volume, 4),
+                _number(place.outcome.enthalpy, 5),
+                _number(1000 * place.above, 1),
+                _number(place.outcome.volume, 3),
                 _number(place.outcome.density, 3),
                 f"{place.outcome.steps}",
                 f"as {place.same_as}" if place.same_as else "" if place.outcome.converged else "NOT at rest",
@@ -202,15 +202,15 @@ class Screening:
         columns = (
             "",
             "name",
-            f"{self.what}\neV/atom",
-            "above\nmeV/atom",
-            "volume\nÅ³/atom",
+            f"{self.what}\neV",
+            "above\nmeV",
+            "volume\nÅ³",
             "density\ng/cm³",
             "steps",
             "",
         )
         under = f" at {self.pressure:g} GPa" if self.pressure else ""
-        return Table(f"{formula}{under}", columns, rows)
+        return Table(f"{formula}{under}, per atom", columns, rows)
 
     def csv(self) -> str:
         """All places, the rankings one after another, as a table with commas."""
