@@ -48,8 +48,8 @@ def test_a_folder_is_ranked(model_file, crystals, tmp_path):
     for text in (
         "diamond: at rest after",
         "H2O",
-        "eV/atom",
-        "Å³/atom",
+        "per atom",
+        "meV",
         f"Written: {out / 'ranking.csv'}",
         "phonons",
     ):
