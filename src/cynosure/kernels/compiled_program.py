@@ -42,6 +42,8 @@ from cynosure.kernels.radial_table import RadialTable, tabulate
 # is of the same size.
 _TERMS = {torch.float32: 10, torch.float64: 16}
 _TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-12}
+# Radial functions of pairs of species that are tabulated together: as many as memory holds.
+_FUNCTIONS_AT_ONCE = 1024
 
 
 class CompiledProgram:
@@ -192,51 +194,52 @@ class CompiledProgram:
         if isinstance(step, Linear):
             self._network.linear(arrays, step.by_species, listed)
             return
-        tables = self._tables(step)
-        weight = np.stack([table.weight for table in tables])
-        intervals, number = weight.shape[1:3]
+        weight, length = self._tabulated(step)
+        tables, intervals, number = weight.shape[:3]
         self.paths.append(len(step.table.paths))
         self.intervals.append(intervals)
         self._network.convolve(
             arrays,
             plan_of(step.table.key),
             weight.ctypes.data,
-            len(tables),
+            tables,
             intervals,
             number,
-            tables[0].step,
+            length,
             listed,
         )
 
-    def _tables(self, step: Convolve) -> list[RadialTable]:
-        """Its radial functions, of every pair of species if they differ, all with one number of intervals."""
-        radial, weights = step.radial, step.weights.values()
-        each = [radial.of_pair(*pair) for pair in self._pairs] if radial.by_pair else [radial]
-        fewest = 1
+    def _tabulated(self, step: Convolve) -> tuple[Numbers, float]:
+        """Its radial functions, [tables, intervals, terms, paths · channels], and the length of an interval, Å.
 
-        def of(functions: Radial) -> RadialTable:
-            return tabulate(
-                functions,
-                weights,
-                step.cutoff,
-                _TERMS[self.dtype],
-                _TOLERANCE[self.dtype],
-                functions.breaks,
-                fewest,
-                functions.exact_from,
-            )
-
+        One table, or one for each pair of species if they differ. All have one number of intervals.
+        """
+        radial, weights, fewest = step.radial, step.weights.values(), 1
+        functions: list[Radial] = [radial]
+        if radial.by_pair:
+            some = max(1, _FUNCTIONS_AT_ONCE // len(weights))
+            functions = [radial.of_pairs(self._pairs[n : n + some]) for n in range(0, len(self._pairs), some)]
+        tables: list[RadialTable] = []
         try:
-            tables = [of(functions) for functions in each]
-            while any(len(table.weight) != fewest for table in tables):
-                fewest = max(len(table.weight) for table in tables)
+            while any(table.weight.shape[-3] != fewest for table in tables) or not tables:
                 tables = [
-                    table if len(table.weight) == fewest else of(functions)
-                    for functions, table in zip(each, tables, strict=True)
+                    tabulate(
+                        one,
+                        weights,
+                        step.cutoff,
+                        _TERMS[self.dtype],
+                        _TOLERANCE[self.dtype],
+                        one.breaks,
+                        fewest,
+                        one.exact_from,
+                    )
+                    for one in functions
                 ]
-            return tables
+                fewest = max(table.weight.shape[-3] for table in tables)
         except ValueError as reason:
             raise NotLowered(str(reason)) from None
+        weight = [table.weight if radial.by_pair else table.weight[None] for table in tables]
+        return np.ascontiguousarray(np.concatenate(weight)), tables[0].step
 
     def _arrays(self, step: Step) -> list[int]:
         numbers: list[int] = []

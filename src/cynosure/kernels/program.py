@@ -124,11 +124,11 @@ class Radial(Protocol):
 
     @property
     def by_pair(self) -> bool:
-        """Whether they differ from pair to pair of species; only those of one pair can be called then."""
+        """Whether they differ from pair to pair of species; only those of some pairs can be called then."""
         ...
 
-    def of_pair(self, a: int, b: int) -> Radial:
-        """Those of two species, by their index."""
+    def of_pairs(self, pairs: Sequence[tuple[int, int]]) -> Radial:
+        """Those of some pairs of species, by their index: [n] Å -> [n, pairs, B]."""
         ...
 
     @property

@@ -32,10 +32,10 @@ _LENGTH = 0.5
 
 
 class RadialTable(NamedTuple):
-    """w(r) = Σ_b T_b(t) weight[interval, b], with t from −1 to 1 along the interval.
+    """w(r) = Σ_b T_b(t) weight[…, interval, b], with t from −1 to 1 along the interval.
 
     Attributes:
-        weight: [intervals, terms, paths · channels].
+        weight: [intervals, terms, paths · channels], or [pairs, intervals, terms, paths · channels].
         step: Å, length of an interval; the first begins at zero.
         error: what was found between the knots, in the measure of `tabulate`'s tolerance.
     """
@@ -58,12 +58,13 @@ def tabulate(
     """Tabulate w(r) = radial(r) @ weight for 0 ≤ r ≤ cutoff, with the fewest intervals that reach the tolerance.
 
     Args:
-        radial: [n] Å float64 -> [n, B], each row of its own distance only; three times differentiable.
+        radial: [n] Å float64 -> [n, B], or [n, pairs, B] for pairs of species that differ; each row of its own distance
+            only, three times differentiable.
         weight: [B, paths · channels] W.
         cutoff: Å.
         terms: polynomials of an interval, at least 6.
         tolerance: of w(r), and of its slope times 0.5 Å: root mean square over paths and channels, relative to the
-            largest of any distance, at every place between the knots.
+            largest of any distance, at every place between the knots; for each pair.
         breaks: Å, where the functions' curvature jumps; simple fractions of the cutoff, since they become knots.
         fewest: no fewer intervals than that.
         exact_from: Å; at smaller distances errors do not count.
@@ -73,17 +74,21 @@ def tabulate(
     """
     # W = Lᵀ Q with orthonormal rows Q: norms over paths and channels are norms of B numbers.
     measure = np.linalg.qr(weight.T)[1].T
-    scale = np.linalg.norm(_derivatives(radial, np.linspace(0, cutoff, 513), 0)[0] @ measure, axis=1).max()
-    if not np.isfinite(scale):
+    values = _derivatives(radial, np.linspace(0, cutoff, 513), 0)[0]
+    scale = np.linalg.norm(values @ measure, axis=-1).max(axis=0)
+    if not np.isfinite(scale).all():
         raise ValueError("a radial table: the weights of a convolution are not finite")
+    scale = np.where(scale > 0, scale, 1.0)
     error, hopeless = np.inf, fewest
     for intervals in _numbers_of_intervals(cutoff, breaks):
         if intervals < hopeless:
             continue
         step = cutoff / intervals
         coefficients = _fit(radial, intervals, step, terms, breaks)
-        error = _error(radial, coefficients, step, measure, exact_from) / (scale or 1.0)
+        error = _error(radial, coefficients, step, measure, scale, exact_from)
         if error <= tolerance:
+            if coefficients.ndim == 4:
+                coefficients = coefficients.transpose(2, 0, 1, 3)
             return RadialTable(coefficients @ weight, step, error)
         # Errors fall with a power of the number of intervals, at most that of the degree and a little at first.
         hopeless = intervals * (error / tolerance) ** (1 / (terms + 2))
@@ -105,7 +110,7 @@ def _numbers_of_intervals(cutoff: float, breaks: Sequence[float]) -> list[int]:
 
 
 def _derivatives(radial: Callable[[Tensor], Tensor], r: NDArray, order: int = 2) -> list[Numbers]:
-    """[n, B] value, slope and so on to the derivative of this order, at the distances `r`.
+    """[n, …] value, slope and so on to the derivative of this order, at the distances `r`.
 
     A row depends on its own distance alone, hence ∂/∂u of Σ u · f'(r) is f'(r) for all of them at once: two passes of
     reverse differentiation are one forward.
@@ -127,7 +132,7 @@ def _derivatives(radial: Callable[[Tensor], Tensor], r: NDArray, order: int = 2)
 def _fit(
     radial: Callable[[Tensor], Tensor], intervals: int, step: float, terms: int, breaks: Sequence[float]
 ) -> Numbers:
-    """[intervals, terms, B] coefficients of Chebyshev polynomials.
+    """[intervals, terms, …] coefficients of Chebyshev polynomials.
 
     1. The polynomial of degree 5 through value, slope and curvature at both ends.
     2. What it misses inside is fitted by (1 − t²)³ times further polynomials, which changes none of the six.
@@ -138,11 +143,12 @@ def _fit(
     if breaks:
         knots[numbers] = breaks
     value, slope, curvature = _derivatives(radial, knots)
-    ends = np.stack([value, slope * half, curvature * half**2], axis=1)  # [knots, order, B]
+    functions = value.shape[1:]
+    ends = np.stack([value, slope * half, curvature * half**2], axis=1).reshape(len(knots), 3, -1)
     begins, stops = ends[:-1], ends[1:].copy()
     if breaks:
         below = _derivatives(radial, np.array(breaks) - _BESIDE * intervals * step)[2]
-        stops[np.array(numbers) - 1, 2] = below * half**2
+        stops[np.array(numbers) - 1, 2] = below.reshape(len(breaks), -1) * half**2
     conditions = np.stack(
         [
             [chebyshev.chebval(t, chebyshev.chebder(one, order)) for one in np.eye(6)]
@@ -151,7 +157,7 @@ def _fit(
         ]
     )
     through_ends = np.linalg.solve(conditions, np.concatenate([begins, stops], axis=1))
-    coefficients = np.zeros((intervals, terms, value.shape[1]))
+    coefficients = np.zeros((intervals, terms, through_ends.shape[2]))
     coefficients[:, :6] = through_ends
     if terms > 6:
         places = np.cos((np.arange(4 * terms) + 0.5) * (np.pi / (4 * terms)))
@@ -165,7 +171,7 @@ def _fit(
             further[k, : len(product)] = product
         fit = np.linalg.pinv(chebyshev.chebvander(places, terms - 1) @ further.T)
         coefficients += further.T @ (fit @ missed)
-    return coefficients
+    return coefficients.reshape(intervals, terms, *functions)
 
 
 def _error(
@@ -173,18 +179,21 @@ def _error(
     coefficients: Numbers,
     step: float,
     measure: Numbers,
+    scale: Numbers,
     exact_from: float,
 ) -> float:
-    """The largest error of value, and of slope times `_LENGTH`, at places between the knots; norms over weights."""
-    intervals, terms, _ = coefficients.shape
+    """The largest error of value, and of slope times `_LENGTH`, at places between the knots; norms over weights, over
+    the scale."""
+    intervals, terms = coefficients.shape[:2]
+    flat = coefficients.reshape(intervals, terms, -1)
     places = np.linspace(-1, 1, 2 * terms + 1)
     r = ((np.arange(intervals)[:, None] + 0.5) * step + places * (step / 2)).ravel()
     value, slope = _derivatives(radial, r, 1)
     slopes_of_terms = np.stack(
         [chebyshev.chebval(places, chebyshev.chebder(one)) for one in np.eye(terms)], axis=1
     )
-    found = (chebyshev.chebvander(places, terms - 1) @ coefficients).reshape(value.shape)
-    found_slope = (slopes_of_terms @ coefficients).reshape(value.shape) * (2 / step)
+    found = (chebyshev.chebvander(places, terms - 1) @ flat).reshape(value.shape)
+    found_slope = (slopes_of_terms @ flat).reshape(value.shape) * (2 / step)
     counts = r >= exact_from
     errors = [(found - value)[counts] @ measure, _LENGTH * (found_slope - slope)[counts] @ measure]
-    return max(float(np.linalg.norm(error, axis=1).max()) for error in errors)
+    return max(float((np.linalg.norm(error, axis=-1) / scale).max()) for error in errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -83,16 +84,18 @@ class DensityFunction(NamedTuple):
     sizes: Tensor | None
 
     def __call__(self, distances: Tensor) -> Tensor:
-        """[n] Å -> [n, 1]."""
+        """[n] Å -> [n, 1], or [n, pairs, 1]."""
+        if self.sizes is not None:
+            distances = distances.unsqueeze(1)
         return self.density.of_edges(self.basis(distances, self.sizes)).unsqueeze(-1)
 
     @property
     def by_pair(self) -> bool:
-        return self.sizes is not None and self.sizes.dim() > 0
+        return self.sizes is not None and self.sizes.dim() == 2
 
-    def of_pair(self, a: int, b: int) -> DensityFunction:
+    def of_pairs(self, pairs: Sequence[tuple[int, int]]) -> DensityFunction:
         assert self.sizes is not None
-        return self._replace(sizes=self.sizes[a, b])
+        return self._replace(sizes=torch.stack([self.sizes[pair] for pair in pairs]))
 
     @property
     def breaks(self) -> tuple[float, ...]:

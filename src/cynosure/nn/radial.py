@@ -258,7 +258,7 @@ class RadialFunctions(NamedTuple):
     Attributes:
         basis: the basis.
         network: the network.
-        sizes: Å, where the basis sees the sizes of atoms: of all pairs of species, [S, S], or of one pair.
+        sizes: Å, where the basis sees the sizes of atoms: of all pairs of species, [S, S], or of some, [pairs].
     """
 
     basis: RadialBasis
@@ -266,18 +266,20 @@ class RadialFunctions(NamedTuple):
     sizes: Tensor | None = None
 
     def __call__(self, distances: Tensor) -> Tensor:
-        """[n] Å -> [n, network.number_out]."""
+        """[n] Å -> [n, network.number_out], or [n, pairs, network.number_out]."""
+        if self.sizes is not None:
+            distances = distances.unsqueeze(1)
         return self.network(self.basis(distances, self.sizes))
 
     @property
     def by_pair(self) -> bool:
-        """Whether they differ from pair to pair of species; only those of one pair (`of_pair`) can be called."""
-        return self.sizes is not None and self.sizes.dim() > 0
+        """Whether they differ from pair to pair of species; only those of some pairs (`of_pairs`) can be called."""
+        return self.sizes is not None and self.sizes.dim() == 2
 
-    def of_pair(self, a: int, b: int) -> RadialFunctions:
-        """Those of two species, by their index."""
+    def of_pairs(self, pairs: Sequence[tuple[int, int]]) -> RadialFunctions:
+        """Those of some pairs of species, by their index."""
         assert self.sizes is not None
-        return self._replace(sizes=self.sizes[a, b])
+        return self._replace(sizes=torch.stack([self.sizes[pair] for pair in pairs]))
 
     @property
     def breaks(self) -> tuple[float, ...]:

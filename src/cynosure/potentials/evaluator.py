@@ -67,6 +67,7 @@ class Evaluator:
         self._tensors = [t for t in (*model.parameters(), *model.buffers()) if not t.is_inference()]
         self._state: tuple | None = None
         self._atoms: _Atoms | None = None
+        self._seen: set[int] = set()  # species of structures that were evaluated
 
     @property
     def engine(self) -> str:
@@ -164,8 +165,10 @@ class Evaluator:
             return program
         species = set(self.model.index_of(graph.atomic_numbers).tolist())
         if species <= program.covered:
+            self._seen |= species
             return program
-        self._compile(sorted(species | program.covered))
+        self._seen |= species
+        self._compile(sorted(self._seen))
         return self._program
 
     def _kept(self, atomic_numbers: Tensor) -> _Atoms | None:
@@ -204,7 +207,7 @@ class Evaluator:
         if self.model.device.type != "cpu":
             self.why_not = f"the model is on {self.model.device}"
         else:
-            self._compile(range(min(len(self.model.species), _AT_FIRST)))
+            self._compile(sorted(self._seen) or range(min(len(self.model.species), _AT_FIRST)))
         self._state = state
 
     def _compile(self, species: Sequence[int]) -> None:
