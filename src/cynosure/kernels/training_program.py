@@ -174,7 +174,8 @@ class TrainingProgram:
         if isinstance(step, Linear):
             return "linear", (arrays, step.by_species, listed)
         plan, weight = plan_of(step.table.key), self._weights.add(step.weights)
-        return "convolve", (arrays, plan, weight, 1, len(step.weights.rows), 0.0, listed)
+        tables = intervals = 1
+        return "convolve", (arrays, plan, weight, tables, intervals, len(step.weights.rows), 0.0, listed)
 
     def _radial(self, step: Convolve) -> tuple[str, tuple[Any, ...]]:
         """The same for its radial functions."""
