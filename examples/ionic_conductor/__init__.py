@@ -1,0 +1,1 @@
+"""Lithium that moves through a crystal, with a pretrained potential."""

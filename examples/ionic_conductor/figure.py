@@ -1,0 +1,133 @@
+"""The figure of the example: displacements, diffusion against temperature, where lithium is, and the total energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from examples.ionic_conductor.comparison import ab_initio
+from examples.ionic_conductor.diffusion import Arrhenius
+from examples.ionic_conductor.measure import Motion
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from PIL import Image
+
+INK, QUIET = "#1d2430", "#69717f"
+COLOURS = {"Li": "#55a868", "S": "#d9a514", "P": "#8172b3", "Ge": "#c44e52"}
+_COLOURS = 96
+_BINS = 160
+
+
+def draw(
+    path: Path, runs: Sequence[Motion], free: Motion, fit: Arrhenius, numbers: Mapping[str, Any], shown: int
+) -> None:
+    """Write the figure, a PNG.
+
+    Args:
+        path: of the file.
+        runs: one of each temperature.
+        free: at constant energy.
+        fit: to the diffusion of lithium.
+        numbers: as of `numbers.json`.
+        shown: which of the runs is shown in full.
+    """
+    figure = Figure(figsize=(11.5, 8.0), dpi=120, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.0, 1.0))
+    wanted = numbers["runs"][shown]["wanted"]
+    _squares(figure.add_subplot(grid[0, 0]), runs[shown], wanted)
+    _arrhenius(figure.add_subplot(grid[0, 1]), fit, numbers)
+    _density(figure.add_subplot(grid[1, 0]), runs[shown], wanted)
+    _energy(figure.add_subplot(grid[1, 1]), free, numbers["constant energy"])
+    canvas.draw()
+    # (So few colours are hardly seen, and take half the room.)
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(_COLOURS).save(
+        path, optimize=True
+    )
+
+
+def _squares(axes: Axes, run: Motion, wanted: float) -> None:
+    for element in run.elements:
+        times, squares = run.squares(element)
+        axes.loglog(times[1:], squares[1:], color=COLOURS[element], lw=1.8, label=element)
+    times, squares = run.squares("Li")
+    # A line of slope one, for the eye.
+    late = times[len(times) // 8 :]
+    axes.loglog(late, 0.6 * squares[-1] * late / late[-1], color=QUIET, lw=1.0, ls="--", label="∝ t")
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    _finish(axes, f"Mean square displacement at {wanted:.0f} K, Å²", "t, ps", "")
+
+
+def _arrhenius(axes: Axes, fit: Arrhenius, numbers: Mapping[str, Any]) -> None:
+    runs = numbers["runs"]
+    inverse = np.array([1000 / run["wanted"] for run in runs])
+    values, errors = np.array([run["diffusion"]["Li"]["coefficient"] for run in runs]).T
+    grid = np.linspace(0.95 * inverse.min(), 1.05 * inverse.max(), 100)
+    fitted, factor = np.array([fit.at(1000 / one) for one in grid]).T
+    density = numbers["crystal"]["density of lithium"]
+    axes.fill_between(grid, fitted / factor, fitted * factor, color=COLOURS["Li"], alpha=0.2, lw=0)
+    energy, error = numbers["arrhenius"]["activation energy"]
+    axes.plot(grid, fitted, color=COLOURS["Li"], lw=1.6, label=f"E = {energy:.2f} ± {error:.2f} eV")
+    axes.errorbar(inverse, values, errors, fmt="o", color=COLOURS["Li"], ms=5, mfc="white", capsize=3)
+    known = [ab_initio(1000 / one, density) for one in grid]
+    axes.plot(grid, known, color=INK, lw=1.2, ls="--", label="ab initio (Mo et al. 2012), E = 0.21 eV")
+    axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=9)
+    _finish(axes, "Diffusion of lithium, cm²/s", "1000 K / T", "")
+
+
+def _density(axes: Axes, run: Motion, wanted: float) -> None:
+    """Where lithium is, seen along the second vector of the cell, and where the others are in the mean."""
+    inverse, lengths = np.linalg.inv(run.atoms.cell.array), run.atoms.cell.lengths()
+    lithium = run.of_element("Li").reshape(-1, 3) @ inverse % 1.0 * lengths
+    counts, along, across = np.histogram2d(
+        lithium[:, 2],
+        lithium[:, 0],
+        bins=(round(_BINS * lengths[2] / lengths[0]), _BINS),
+        range=[(0, lengths[2]), (0, lengths[0])],
+    )
+    mesh = axes.pcolormesh(
+        along, across, counts.T / counts.mean(), norm=LogNorm(0.05, 20), cmap="Greens", rasterized=True
+    )
+    for element in run.elements:
+        if element != "Li":
+            mean = run.of_element(element).mean(axis=0) @ inverse % 1.0 * lengths
+            size, colour = 40 if element == "S" else 70, COLOURS[element]
+            axes.scatter(
+                mean[:, 2], mean[:, 0], s=size, color=colour, edgecolors=INK, linewidths=0.6, label=element
+            )
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.colorbar(mesh, ax=axes, label="in units of its mean", shrink=0.8)
+    axes.set_aspect("equal")
+    axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+    _finish(axes, f"Density of lithium at {wanted:.0f} K, and the others in the mean", "c, Å", "a, Å")
+
+
+def _energy(axes: Axes, free: Motion, conserved: Mapping[str, float]) -> None:
+    atoms = len(free.atoms)
+    total = free.potential + free.kinetic
+    for values, name, colour in (
+        (free.potential, "potential", "#4878a8"),
+        (free.kinetic, "kinetic", "#c44e52"),
+        (total, "total", INK),
+    ):
+        axes.plot(free.times, 1e3 * (values - values.mean()) / atoms, color=colour, lw=0.8, label=name)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
+    axes.legend(frameon=False, fontsize=9, loc="upper left", ncols=3)
+    drift = f"the total drifts by {conserved['drift per ps']:+.1e} in a ps"
+    _finish(axes, f"Without a thermostat, less the mean, meV/atom\n({drift})", "t, ps", "")
+
+
+def _finish(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=11, color=INK)
+    axes.set_xlabel(x, color=QUIET)
+    axes.set_ylabel(y, color=QUIET)
+    axes.tick_params(colors=QUIET, labelsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)

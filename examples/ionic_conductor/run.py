@@ -1,0 +1,185 @@
+"""Lithium in Li10GeP2S12 with SevenNet-0: arrangement, relaxation, dynamics, diffusion, by one command.
+
+    python -m examples.ionic_conductor.run [--quick] [--out FOLDER] [--model FILE]
+
+It is run from the root of the repository. The folder (`runs/ionic_conductor`) gets `numbers.json`,
+`ionic_conductor.png`, the crystal and the trajectories. `--quick` goes the whole way in less than half a minute with a
+network of random weights, whose numbers mean nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from examples.ionic_conductor.comparison import ROOM, ab_initio, checks, table
+from examples.ionic_conductor.crystal import CHARGES, lowest
+from examples.ionic_conductor.diffusion import Arrhenius, conductivity
+from examples.ionic_conductor.figure import draw
+from examples.ionic_conductor.measure import Motion
+from examples.running import Clock, command_line, parsed
+from rich.console import Console
+
+from cynosure import Calculator
+from cynosure.cli import app
+from cynosure.cli.progress import working
+from cynosure.deploy import relax
+from cynosure.potentials import build, save
+
+MODEL = Path("sevennet-0.safetensors")
+TIME_STEP = 2.0  # fs: a 27th of the fastest vibration, that of phosphorus and sulphur
+
+
+class Size(NamedTuple):
+    """How much is done.
+
+    Attributes:
+        arrangements: how many of the lowest electrostatic energy are relaxed.
+        relax: steps of a relaxation at most.
+        temperatures: of the runs, K.
+        shown: the one that goes on at constant energy, and is shown.
+        steps: of each run.
+        settle: ps of it that are left out.
+        every: steps from frame to frame.
+        blocks: into which a run is cut for the errors.
+        free: steps at constant energy.
+    """
+
+    arrangements: int
+    relax: int
+    temperatures: tuple[float, ...]
+    shown: float
+    steps: int
+    settle: float
+    every: int
+    blocks: int
+    free: int
+
+
+FULL = Size(8, 500, (700.0, 850.0, 1000.0, 1200.0), 1000.0, 22500, 5.0, 10, 5, 10000)
+QUICK = Size(1, 3, (300.0, 600.0), 600.0, 60, 0.02, 2, 2, 20)
+
+
+def main() -> None:
+    """Parse the command line, and go the whole way."""
+    parser = command_line(
+        "ionic_conductor",
+        "Let lithium move through Li10GeP2S12.",
+        quick="less than half a minute, with random weights in place of the model",
+    )
+    parser.add_argument("--model", type=Path, default=MODEL, help=f"the imported SevenNet-0 [{MODEL}]")
+    arguments = parsed(parser)
+    if not (arguments.quick or arguments.model.is_file()):
+        parser.error(
+            f"there is no file '{arguments.model}'; import the model first, cynosure import 7net-0 --trust --out "
+            f"{arguments.model} (docs/pretrained.md), or name another by --model"
+        )
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    run(arguments.out, arguments.model, quick=arguments.quick)
+
+
+def run(out: Path, model: Path, *, quick: bool) -> Mapping[str, Any]:
+    """Everything, in the order of the README; returns what `numbers.json` holds."""
+    size, clock, started = QUICK if quick else FULL, Clock(), time.process_time()
+    if quick:
+        model = stand_in(out / "random.safetensors")
+    arrangements = arranged(model, out / "crystal.extxyz", size)
+    clock.lap("crystal")
+    for temperature in size.temperatures:
+        options = ("--ensemble", "nvt", "--temperature", f"{temperature:g}")
+        md(model, out / "crystal.extxyz", hot(out, temperature), size.every, size.steps, *options)
+        clock.lap(f"{temperature:.0f} K")
+    md(model, hot(out, size.shown), out / "nve.traj", size.every // 2, size.free, "--ensemble", "nve")
+    clock.lap("constant energy")
+
+    numbers = analysed(out, size)
+    numbers["crystal"]["arrangements"] = arrangements
+    numbers["seconds"] = clock.laps
+    numbers["seconds of processor"] = round(time.process_time() - started, 1)
+    (out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{table(numbers)}\n")
+    if quick:
+        print("The weights were random: these numbers mean nothing.")
+    print(f"Written: {out / 'numbers.json'}, {out / 'ionic_conductor.png'}, {out / 'crystal.extxyz'}")
+    return numbers
+
+
+def hot(out: Path, temperature: float) -> Path:
+    """The trajectory at a temperature."""
+    return out / f"{temperature:.0f}K.traj"
+
+
+def arranged(model: Path, out: Path, size: Size) -> list[dict[str, Any]]:
+    """Relax the arrangements of lowest electrostatic energy, cell and all, and write the one of lowest energy.
+
+    Returns:
+        what `numbers.json` says of each: eV/atom, Å³.
+    """
+    calculator, relaxed, numbers = Calculator(model), [], []
+    tried = lowest(size.arrangements)
+    with working(Console(highlight=False), "relaxing") as tell:
+        for number, one in enumerate(tried):
+            tell(number / len(tried), f"relaxing arrangement {number + 1} of {len(tried)}")
+            relaxed.append(relax(calculator, one.atoms, cell=True, steps=size.relax))
+            after = relaxed[-1].after
+            numbers.append(
+                {
+                    "electrostatic energy": one.energy / len(one.atoms),
+                    "energy": after.energy / len(one.atoms),
+                    "volume": float(after.volume),
+                    "converged": relaxed[-1].converged,
+                }
+            )
+    min(relaxed, key=lambda result: result.after.energy).atoms.write(out)
+    return numbers
+
+
+def analysed(out: Path, size: Size) -> dict[str, Any]:
+    """Read the trajectories, draw the figure, and return what `numbers.json` says of them."""
+    runs = [Motion.of(hot(out, temperature), size.settle) for temperature in size.temperatures]
+    free, atoms = Motion.of(out / "nve.traj"), runs[0].atoms
+    density = float((atoms.symbols == "Li").sum() / atoms.get_volume())
+    found = [
+        {"wanted": wanted, "ab initio": ab_initio(wanted, density)} | one.to_json(size.blocks)
+        for wanted, one in zip(size.temperatures, runs, strict=True)
+    ]
+    values, errors = zip(*(one["diffusion"]["Li"]["coefficient"] for one in found), strict=True)
+    fit = Arrhenius.of(size.temperatures, values, errors)
+    room, factor = fit.at(ROOM)
+    conducted = conductivity(room, ROOM, density)
+    numbers: dict[str, Any] = {
+        "crystal": {"lengths and angles": atoms.cell.cellpar().tolist(), "density of lithium": density},
+        "runs": found,
+        "arrhenius": {
+            "activation energy": [fit.energy, float(fit.covariance[0, 0] ** 0.5)],
+            "conductivity at 300 K": conducted,
+            "conductivity at 300 K, range": [conducted / factor, conducted * factor],
+        },
+        "constant energy": {"step": TIME_STEP} | free.to_json(size.blocks) | free.conservation(),
+    }
+    numbers["checks"] = checks(numbers)
+    draw(out / "ionic_conductor.png", runs, free, fit, numbers, size.temperatures.index(size.shown))
+    return numbers
+
+
+def stand_in(path: Path) -> Path:
+    """A small network of random weights with a repulsive core, as a model file."""
+    config = {"layers": 1, "l_max": 1, "channels": 4, "radial_hidden": (8, 4), "cutoff": 4.0, "zbl": True}
+    save(build(config, list(CHARGES), scale=0.05), path)
+    return path
+
+
+def md(model: Path, start: Path, out: Path, every: int, steps: int, *options: str) -> None:
+    """`cynosure md`, as it is typed."""
+    words = ["md", str(model), str(start), *options, "--steps", str(steps), "--dt", f"{TIME_STEP:g}"]
+    words += ["--every", str(every), "--out", str(out)]
+    print(f"\n$ cynosure {shlex.join(words)}", flush=True)
+    app(words, prog_name="cynosure", standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()
