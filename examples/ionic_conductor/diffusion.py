@@ -129,7 +129,10 @@ class Arrhenius:
 
     @classmethod
     def of(cls, temperatures: ArrayLike, coefficients: ArrayLike, errors: ArrayLike) -> Arrhenius:
-        """A straight line through ln D against 1/k_B T, each weighted by its error.
+        """A straight line through ln D against 1/k_B T.
+
+        Each point counts the same, whatever its error: an error by five blocks is itself known to a third of it only,
+        and small ones are small by chance. They do say how well the line is known.
 
         Args:
             temperatures: [M] K.
@@ -142,10 +145,9 @@ class Arrhenius:
         if not (values > 0).all():
             raise ValueError(f"a diffusion coefficient is not positive: {values.tolist()}; make longer runs")
         rows = np.stack([-1 / (kB * np.asarray(temperatures, dtype=float)), np.ones(len(values))], axis=1)
-        weighted = rows * (values / spread)[:, None]
-        covariance = np.asarray(np.linalg.inv(weighted.T @ weighted), dtype=float)
-        energy, logarithm = covariance @ weighted.T @ (np.log(values) * values / spread)
-        return cls(float(energy), float(logarithm), covariance)
+        solution = np.asarray(np.linalg.pinv(rows), dtype=float)
+        energy, logarithm = (solution @ np.log(values)).tolist()
+        return cls(energy, logarithm, solution * np.square(spread / values) @ solution.T)
 
     def at(self, temperature: float) -> tuple[float, float]:
         """D at a temperature (K), cm²/s, and the factor by which it may as well be more or less."""

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from examples.ionic_conductor.comparison import ROOM, ab_initio, checks, table
 from examples.ionic_conductor.crystal import CHARGES, lowest
 from examples.ionic_conductor.diffusion import Arrhenius, conductivity
@@ -60,7 +61,7 @@ class Size(NamedTuple):
     free: int
 
 
-FULL = Size(8, 500, (700.0, 850.0, 1000.0, 1200.0), 1000.0, 22500, 5.0, 10, 5, 10000)
+FULL = Size(8, 500, (700.0, 850.0, 1000.0, 1200.0), 1000.0, 20000, 5.0, 10, 5, 10000)
 QUICK = Size(1, 3, (300.0, 600.0), 600.0, 60, 0.02, 2, 2, 20)
 
 
@@ -114,10 +115,13 @@ def hot(out: Path, temperature: float) -> Path:
 
 
 def arranged(model: Path, out: Path, size: Size) -> list[dict[str, Any]]:
-    """Relax the arrangements of lowest electrostatic energy, cell and all, and write the one of lowest energy.
+    """Relax the arrangements of lowest electrostatic energy, cell and all, and write the crystal for dynamics.
+
+    Atoms are those of the arrangement of lowest energy. At the temperatures of the runs lithium keeps to no
+    arrangement, and the crystal is tetragonal; so its cell is the mean of them all, with two equal sides.
 
     Returns:
-        what `numbers.json` says of each: eV/atom, Å³.
+        what `numbers.json` says of each: eV/atom, Å, degrees.
     """
     calculator, relaxed, numbers = Calculator(model), [], []
     tried = lowest(size.arrangements)
@@ -125,16 +129,19 @@ def arranged(model: Path, out: Path, size: Size) -> list[dict[str, Any]]:
         for number, one in enumerate(tried):
             tell(number / len(tried), f"relaxing arrangement {number + 1} of {len(tried)}")
             relaxed.append(relax(calculator, one.atoms, cell=True, steps=size.relax))
-            after = relaxed[-1].after
             numbers.append(
                 {
                     "electrostatic energy": one.energy / len(one.atoms),
-                    "energy": after.energy / len(one.atoms),
-                    "volume": float(after.volume),
+                    "energy": relaxed[-1].after.energy / len(one.atoms),
+                    "lengths and angles": relaxed[-1].atoms.cell.cellpar().tolist(),
                     "converged": relaxed[-1].converged,
                 }
             )
-    min(relaxed, key=lambda result: result.after.energy).atoms.write(out)
+    crystal = min(relaxed, key=lambda result: result.after.energy).atoms.copy()
+    first, second, third = np.mean([result.atoms.cell.lengths() for result in relaxed], axis=0).tolist()
+    side = (first + second) / 2
+    crystal.set_cell([side, side, third], scale_atoms=True)
+    crystal.write(out)
     return numbers
 
 
@@ -142,8 +149,8 @@ def analysed(out: Path, size: Size) -> dict[str, Any]:
     """Read the trajectories, draw the figure, and return what `numbers.json` says of them."""
     runs = [Motion.of(hot(out, temperature), size.settle) for temperature in size.temperatures]
     free, atoms = Motion.of(out / "nve.traj"), runs[0].atoms
-    density = float((atoms.symbols == "Li").sum() / atoms.get_volume())
-    found = [
+    density = list(atoms.symbols).count("Li") / atoms.get_volume()
+    found: list[dict[str, Any]] = [
         {"wanted": wanted, "ab initio": ab_initio(wanted, density)} | one.to_json(size.blocks)
         for wanted, one in zip(size.temperatures, runs, strict=True)
     ]
