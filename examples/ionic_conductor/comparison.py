@@ -9,9 +9,8 @@ import numpy as np
 from ase.units import kB
 from examples.ionic_conductor.diffusion import conductivity
 
-# Ab initio molecular dynamics with PBE, the functional of the frames that SevenNet-0 was trained on, in this cell of 50
-# atoms: Mo, Ong and Ceder, Chem. Mater. 24, 15 (2012). Activation energy (eV), and conductivity at 300 K (mS/cm), to
-# which they extrapolated.
+# Ab initio molecular dynamics with PBE, the functional of the frames that SevenNet-0 was trained on: Mo, Ong and Ceder,
+# Chem. Mater. 24, 15 (2012). Activation energy (eV), and conductivity at 300 K (mS/cm), to which they extrapolated.
 AB_INITIO = {"activation energy": 0.21, "conductivity at 300 K": 9.0}
 # Car-Parrinello with PBE, tetragonal: Materzanini, Kahle, Marcolongo and Marzari, Phys. Rev. Mater. 5, 035408 (2021).
 CAR_PARRINELLO = {"activation energy": 0.18}

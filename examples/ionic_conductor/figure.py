@@ -19,7 +19,7 @@ from PIL import Image
 INK, QUIET = "#1d2430", "#69717f"
 COLOURS = {"Li": "#55a868", "S": "#d9a514", "P": "#8172b3", "Ge": "#c44e52"}
 _COLOURS = 96
-_BINS = 160
+_BINS = 90
 
 
 def draw(
@@ -37,12 +37,14 @@ def draw(
     """
     figure = Figure(figsize=(11.5, 8.0), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 2, width_ratios=(1.0, 1.0))
+    grid = figure.add_gridspec(2, 2, hspace=0.12)
     wanted = numbers["runs"][shown]["wanted"]
     _squares(figure.add_subplot(grid[0, 0]), runs[shown], wanted)
     _arrhenius(figure.add_subplot(grid[0, 1]), fit, numbers)
     _density(figure.add_subplot(grid[1, 0]), runs[shown], wanted)
-    _energy(figure.add_subplot(grid[1, 1]), free, numbers["constant energy"])
+    below = grid[1, 1].subgridspec(2, 1)
+    parts, whole = figure.add_subplot(below[0]), figure.add_subplot(below[1])
+    _energy(parts, whole, free, numbers["constant energy"])
     canvas.draw()
     # (So few colours are hardly seen, and take half the room.)
     Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(_COLOURS).save(
@@ -108,20 +110,22 @@ def _density(axes: Axes, run: Motion, wanted: float) -> None:
     _finish(axes, f"Density of lithium at {wanted:.0f} K, and the others in the mean", "c, Å", "a, Å")
 
 
-def _energy(axes: Axes, free: Motion, conserved: Mapping[str, float]) -> None:
+def _energy(parts: Axes, whole: Axes, free: Motion, conserved: Mapping[str, float]) -> None:
+    """What goes to and fro, and below it what should stay, on a scale of its own."""
     atoms = len(free.atoms)
-    total = free.potential + free.kinetic
-    for values, name, colour in (
-        (free.potential, "potential", "#4878a8"),
-        (free.kinetic, "kinetic", "#c44e52"),
-        (total, "total", INK),
+    for axes, values, name, colour in (
+        (parts, free.potential, "potential", "#4878a8"),
+        (parts, free.kinetic, "kinetic", "#c44e52"),
+        (whole, free.potential + free.kinetic, "total", INK),
     ):
         axes.plot(free.times, 1e3 * (values - values.mean()) / atoms, color=colour, lw=0.8, label=name)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
-    axes.legend(frameon=False, fontsize=9, loc="upper left", ncols=3)
+    for axes in (parts, whole):
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.4 * (high - low))  # room for the legend
+        axes.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
     drift = f"the total drifts by {conserved['drift per ps']:+.1e} in a ps"
-    _finish(axes, f"Without a thermostat, less the mean, meV/atom\n({drift})", "t, ps", "")
+    _finish(parts, f"Energy without a thermostat, less its mean, meV/atom\n({drift})", "", "")
+    _finish(whole, "", "t, ps", "")
 
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:
