@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from cynosure.kernels import GateItem, NotLowered, PathTable, Program, RadialLayers, Term, Value, Weights
-from cynosure.nn.radial import RadialBasis
+from cynosure.kernels import GateItem, PathTable, Program, Term, Value, Weights
+from cynosure.nn.radial import RadialBasis, RadialFunctions
 from cynosure.o3 import Irrep, Irreps
 
 _SCALAR = Irreps([(1, Irrep(0, 1))])
@@ -33,11 +31,12 @@ class NeighbourDensity(nn.Module):
 
     def forward(self, basis: Tensor, receivers: Tensor, number: int) -> Tensor:
         """Radial basis [E, num_basis] and receivers [E] int64 of the edges of `number` nodes -> ρ [number]."""
-        return basis.new_zeros(number).index_add(0, receivers, self.of_edges(basis))
+        return basis.new_zeros(number).index_add(0, receivers, self.functions(basis).squeeze(-1))
 
-    def of_edges(self, basis: Tensor) -> Tensor:
-        """[E, num_basis] -> [E]."""
-        return torch.tanh((basis @ (self.weight / math.sqrt(len(self.weight)))).square())
+    def functions(self, basis: Tensor) -> Tensor:
+        """What an edge adds, [..., num_basis] -> [..., 1]: its one radial function."""
+        weight = self.weight / math.sqrt(len(self.weight))
+        return torch.tanh((basis @ weight).square()).unsqueeze(-1)
 
     def lower_division(
         self, program: Program, message: Value, basis: RadialBasis, sizes: Tensor | None, irreps: Irreps
@@ -56,7 +55,7 @@ class NeighbourDensity(nn.Module):
         density = program.convolve(
             one,
             PathTable.build(_SCALAR, Irreps.spherical_harmonics(program.l_max), {_SCALAR[0][1]}),
-            DensityFunction(self, basis, sizes),
+            RadialFunctions(basis, self.functions, sizes),
             unit,
             basis.cutoff,
             [Term(0, 0, unit)],
@@ -74,41 +73,3 @@ class NeighbourDensity(nn.Module):
 def gates_of(irreps: Irreps) -> Irreps:
     """A scalar for each channel of each block."""
     return Irreps([(mul, Irrep(0, 1)) for mul, _ in irreps])
-
-
-class DensityFunction(NamedTuple):
-    """An edge's share of a density as a radial function of a convolution; see `RadialFunctions`."""
-
-    density: NeighbourDensity
-    basis: RadialBasis
-    sizes: Tensor | None
-
-    def __call__(self, distances: Tensor) -> Tensor:
-        """[n] Å -> [n, 1], or [n, pairs, 1]."""
-        if self.sizes is not None:
-            distances = distances.unsqueeze(1)
-        return self.density.of_edges(self.basis(distances, self.sizes)).unsqueeze(-1)
-
-    @property
-    def by_pair(self) -> bool:
-        return self.sizes is not None and self.sizes.dim() == 2
-
-    def of_pairs(self, pairs: Sequence[tuple[int, int]]) -> DensityFunction:
-        assert self.sizes is not None
-        return self._replace(sizes=torch.stack([self.sizes[pair] for pair in pairs]))
-
-    @property
-    def breaks(self) -> tuple[float, ...]:
-        return self.basis.envelope.breaks
-
-    @property
-    def exact_from(self) -> float:
-        return self.basis.exact_from
-
-    def layers(self) -> RadialLayers:
-        """Nothing that training in the core knows.
-
-        Raises:
-            NotLowered: always.
-        """
-        raise NotLowered("a density of neighbours, in training")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -257,16 +257,16 @@ class RadialFunctions(NamedTuple):
 
     Attributes:
         basis: the basis.
-        network: the network.
+        network: the network, or whatever else gives [..., B] of the basis.
         sizes: Å, where the basis sees the sizes of atoms: of all pairs of species, [S, S], or of some, [pairs].
     """
 
     basis: RadialBasis
-    network: RadialNetwork
+    network: Callable[[Tensor], Tensor]
     sizes: Tensor | None = None
 
     def __call__(self, distances: Tensor) -> Tensor:
-        """[n] Å -> [n, network.number_out], or [n, pairs, network.number_out]."""
+        """[n] Å -> [n, B], or [n, pairs, B]."""
         if self.sizes is not None:
             distances = distances.unsqueeze(1)
         return self.network(self.basis(distances, self.sizes))
@@ -295,9 +295,12 @@ class RadialFunctions(NamedTuple):
         """What they are made of, for training in the compiled core.
 
         Raises:
-            NotLowered: an envelope that is no polynomial, frequencies that are learned, or a transform of the distance.
+            NotLowered: an envelope that is no polynomial, frequencies that are learned, a transform of the distance, or
+                no network.
         """
         basis, network = self.basis, self.network
+        if not isinstance(network, RadialNetwork):
+            raise NotLowered("radial functions that no network gives, in training")
         if not isinstance(basis.envelope, Envelope):
             raise NotLowered("a switching envelope, in training")
         if basis.frequencies is not None:
