@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -214,13 +211,9 @@ def test_the_approximate_hessian_leaves_the_whole_molecule_free(biology):
     assert np.linalg.eigvalsh(hessian)[6] > floor + 1e-6
 
 
-def test_the_whole_road_by_one_command(tmp_path):
+def test_the_whole_road_by_one_command(run_example, tmp_path):
     pytest.importorskip("tblite", reason="labels are made by tblite: pip install 'cynosure[labels]'")
-    command = [sys.executable, "-m", "examples.biology.run", "--quick", "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=500
-    )
+    done = run_example("biology", "--quick", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = json.loads((tmp_path / "out" / "numbers.json").read_text())
     # What symmetry says holds whatever was learned.
@@ -232,8 +225,6 @@ def test_the_whole_road_by_one_command(tmp_path):
     assert (tmp_path / "out" / "biology.png").stat().st_size > 20_000
     assert "meV/Å" in done.stdout
     # A folder that holds something is left as it is.
-    again = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    again = run_example("biology", "--quick", "--out", str(tmp_path / "out"))
     assert again.returncode == 2
     assert "name another folder" in again.stderr

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -177,13 +174,9 @@ def test_molecules_are_laid_on_each_other(chemistry):
     assert 0.01 < chemistry.measure.rmsd(turned, molecule) < 0.1
 
 
-def test_the_whole_road_by_one_command(tmp_path):
+def test_the_whole_road_by_one_command(run_example, tmp_path):
     pytest.importorskip("tblite.ase", reason="tblite has no wheel for this system")
-    command = [sys.executable, "-m", "examples.chemistry.run", "--quick", "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = run_example("chemistry", "--quick", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = json.loads((tmp_path / "out" / "numbers.json").read_text())
     assert numbers["errors"]["forces"]["relative"] < 0.4
@@ -194,8 +187,6 @@ def test_the_whole_road_by_one_command(tmp_path):
     assert (tmp_path / "out" / "chemistry.png").stat().st_size < 200_000
     assert "harmonic frequencies: mean error" in done.stdout
     # A folder that holds something is left as it is.
-    again = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    again = run_example("chemistry", "--quick", "--out", str(tmp_path / "out"))
     assert again.returncode == 2
     assert "name another folder" in again.stderr

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -284,21 +281,9 @@ def test_a_trajectory_is_read_as_it_was(ionic, tmp_path):
     assert numbers["diffusion"]["S"]["coefficient"] == pytest.approx(expected)
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "examples.ionic_conductor.run", *options],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def test_the_whole_road_by_one_command(tmp_path):
+def test_the_whole_road_by_one_command(run_example, tmp_path):
     out = tmp_path / "out"
-    done = run("--quick", "--out", str(out))
+    done = run_example("ionic_conductor", "--quick", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = json.loads((out / "numbers.json").read_text())
     assert [one["wanted"] for one in numbers["runs"]] == [300.0, 600.0]
@@ -310,13 +295,15 @@ def test_the_whole_road_by_one_command(tmp_path):
     assert "$ cynosure md" in done.stdout
     assert "these numbers mean nothing" in done.stdout
     # A folder that holds something is left as it is.
-    again = run("--quick", "--out", str(out))
+    again = run_example("ionic_conductor", "--quick", "--out", str(out))
     assert again.returncode == 2
     assert "name another folder" in again.stderr
 
 
-def test_without_the_model_it_says_how_to_get_it(tmp_path):
-    done = run("--out", str(tmp_path / "out"), "--model", str(tmp_path / "none.safetensors"))
+def test_without_the_model_it_says_how_to_get_it(run_example, tmp_path):
+    done = run_example(
+        "ionic_conductor", "--out", str(tmp_path / "out"), "--model", str(tmp_path / "none.safetensors")
+    )
     assert done.returncode == 2
     assert "cynosure import 7net-0 --trust" in done.stderr
     assert not (tmp_path / "out").exists()

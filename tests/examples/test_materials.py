@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -216,21 +213,9 @@ def test_a_number_that_is_off_is_missed(materials):
     assert not check(2e-3, 0.0, 2e-3, 1e-3).held
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "examples.materials.run", *options],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def test_the_whole_road_by_one_command(silicon, tmp_path):
+def test_the_whole_road_by_one_command(run_example, silicon, tmp_path):
     pytest.importorskip("phonopy", reason="phonopy is an extra")
-    done = run("--quick", "--out", str(tmp_path / "out"))
+    done = run_example("materials", "--quick", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = json.loads((tmp_path / "out" / "numbers.json").read_text())
     for identity in ("acoustic modes at Γ, THz", "bulk modulus of the equation of state, of (C11 + 2 C12)/3"):
@@ -240,14 +225,16 @@ def test_the_whole_road_by_one_command(silicon, tmp_path):
     assert (tmp_path / "out" / "materials.png").stat().st_size < 200_000
     assert "experiment" in done.stdout
     # A folder that holds something is left as it is.
-    again = run("--quick", "--out", str(tmp_path / "out"))
+    again = run_example("materials", "--quick", "--out", str(tmp_path / "out"))
     assert again.returncode == 2
     assert "name another folder" in again.stderr
 
 
-def test_without_the_frames_it_says_so(tmp_path):
+def test_without_the_frames_it_says_so(run_example, tmp_path):
     pytest.importorskip("phonopy", reason="phonopy is an extra")
-    done = run("--quick", "--out", str(tmp_path / "out"), "--data", str(tmp_path / "none.xyz"))
+    done = run_example(
+        "materials", "--quick", "--out", str(tmp_path / "out"), "--data", str(tmp_path / "none.xyz")
+    )
     assert done.returncode == 2
     assert "name the file by --data" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -155,12 +152,8 @@ def test_a_step_that_is_too_long_for_the_spins_is_refused(nuclear, matter):
         nuclear.dynamics.Motion(matter, 1.0, np.random.default_rng(0), dt=20.0).run(3)
 
 
-def test_the_whole_road_by_one_command(tmp_path):
-    command = [sys.executable, "-m", "examples.nuclear.run", "--quick", "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+def test_the_whole_road_by_one_command(run_example, tmp_path):
+    done = run_example("nuclear", "--quick", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = json.loads((tmp_path / "out" / "numbers.json").read_text())
     assert max(numbers["symmetry"].values()) < 1e-10
@@ -172,8 +165,6 @@ def test_the_whole_road_by_one_command(tmp_path):
     assert (tmp_path / "out" / "nuclear.png").stat().st_size < 150_000
     assert "MeV/fm" in done.stdout
     # A folder that holds something is left as it is.
-    again = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    again = run_example("nuclear", "--quick", "--out", str(tmp_path / "out"))
     assert again.returncode == 2
     assert "name another folder" in again.stderr

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,16 +37,13 @@ def test_only_the_screw_has_a_hand(example):
             assert flat or name == "corner"  # three equal arms: exchanging two is a mirror
 
 
-def test_the_whole_road(tmp_path):
-    command = [sys.executable, "-m", "examples.point_cloud.run", "--quick", "--out", str(tmp_path / "out")]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=300, check=False
-    )
+def test_the_whole_road(run_example, tmp_path):
+    done = run_example("point_cloud", "--quick", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "out" / "numbers.json").read_text())
     assert numbers["shapes_right"] > 0.95
     assert numbers["hands_right"] > 0.95
     assert (tmp_path / "out" / "point_cloud.png").stat().st_size > 10_000
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    again = run_example("point_cloud", "--quick", "--out", str(tmp_path / "out"))
     assert again.returncode == 2
     assert "name another folder by --out" in again.stderr

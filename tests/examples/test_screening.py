@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -86,20 +83,8 @@ def test_a_comparison_counts_from_its_zero(screening):
     assert verdict["calorimetry"]["crystals"] == 3
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "examples.screening.run", *options],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def test_the_whole_road_by_one_command(tmp_path):
-    done = run("--quick", "--out", str(tmp_path / "out"))
+def test_the_whole_road_by_one_command(run_example, tmp_path):
+    done = run_example("screening", "--quick", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = json.loads((tmp_path / "out" / "numbers.json").read_text(encoding="utf-8"))
     assert set(numbers["TiO2"]) == {"rutile", "anatase"}
@@ -107,13 +92,13 @@ def test_the_whole_road_by_one_command(tmp_path):
     assert (tmp_path / "out" / "screen" / "ranking.csv").exists()
     assert "calorim." in done.stdout
     # A folder that holds something is left as it is.
-    again = run("--quick", "--out", str(tmp_path / "out"))
+    again = run_example("screening", "--quick", "--out", str(tmp_path / "out"))
     assert again.returncode == 2
     assert "name another folder" in again.stderr
 
 
-def test_without_a_model_it_says_how_to_get_one(tmp_path):
-    done = run("--out", str(tmp_path / "out"))
+def test_without_a_model_it_says_how_to_get_one(run_example, tmp_path):
+    done = run_example("screening", "--out", str(tmp_path / "out"))
     assert done.returncode == 2
     assert "cynosure import 7net-0" in done.stderr
     assert not (tmp_path / "out").exists()

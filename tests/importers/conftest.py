@@ -15,9 +15,13 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from cynosure.importers import import_model
+from cynosure.potentials import Potential
 
 
 def python_with(package: str) -> str:
@@ -75,3 +79,19 @@ def mace_python() -> str:
 def mace_models(mace_python, tmp_path_factory) -> Path:
     """A folder with the models of `make_mace.py`."""
     return made("make_mace.py", mace_python, tmp_path_factory.mktemp("mace"))
+
+
+@pytest.fixture
+def imported() -> Callable[..., Potential]:
+    """Imports a checkpoint, with weights in float64, and sees that it agrees with the original to rounding."""
+
+    def run(source: str | Path, python: str, out: Path, **others: str) -> Potential:
+        found = import_model(source, out, python=python, trust=True, dtype="float64", **others)
+        for one in found.deviations:
+            # Ten thousand times less than what is asked for when a model is written.
+            assert one.energy < 1e-10, one
+            assert one.forces < 1e-9, one
+            assert one.stress is None or one.stress < 1e-10, one
+        return found.model
+
+    return run

@@ -26,18 +26,8 @@ pytestmark = pytest.mark.timeout(900)
 RANDOM = ["residual", "invariant", "foundation", "soft", "three", "one", "last"]
 
 
-def imported(source, python, out, **others):
-    found = import_model(source, out, python=python, trust=True, dtype="float64", **others)
-    for one in found.deviations:
-        # Rounding alone: far less than what is asked for when a model is written.
-        assert one.energy < 1e-11, one
-        assert one.forces < 1e-11, one
-        assert one.stress is None or one.stress < 1e-11, one
-    return found.model
-
-
 @pytest.mark.parametrize("name", RANDOM)
-def test_random_weights(name, mace_models, mace_python, tmp_path):
+def test_random_weights(imported, name, mace_models, mace_python, tmp_path):
     model = imported(mace_models / f"{name}.model", mace_python, tmp_path / "model.safetensors")
     assert isinstance(model, MACE)
     assert model.species == (1, 6, 8, 14, 79)
@@ -57,13 +47,13 @@ def test_random_weights(name, mace_models, mace_python, tmp_path):
 
 
 @pytest.mark.parametrize(("head", "e0s"), [("PBE", (-1, -2, -3, -4, -5)), ("SCAN", (-2, -3, -4, -5, -6))])
-def test_a_head_is_chosen(head, e0s, mace_models, mace_python, tmp_path):
+def test_a_head_is_chosen(imported, head, e0s, mace_models, mace_python, tmp_path):
     out = tmp_path / "model.safetensors"
     model = imported(mace_models / "heads.model", mace_python, out, modality=head)
     assert model.calibration.e0s == e0s
 
 
-def test_a_model_that_the_package_has_trained(mace_python, tmp_path):
+def test_a_model_that_the_package_has_trained(imported, mace_python, tmp_path):
     """A few epochs of its own training program on frames of an alloy, then imported."""
     frames = []
     for seed in range(12):
@@ -144,7 +134,7 @@ def test_what_cannot_be_imported_is_refused(name, modality, message, mace_models
     assert not list(tmp_path.iterdir())
 
 
-def test_it_trains_on(mace_models, mace_python, tmp_path):
+def test_it_trains_on(imported, mace_models, mace_python, tmp_path):
     """Step 0 is the imported model, and training improves on it."""
     base = tmp_path / "base.safetensors"
     imported(mace_models / "foundation.model", mace_python, base)

@@ -14,7 +14,7 @@ import cynosure
 from cynosure.cli import app
 from cynosure.graph import from_atoms
 from cynosure.importers import import_model
-from cynosure.potentials import Evaluator, NequIP
+from cynosure.potentials import Evaluator
 from cynosure.potentials.trainable import Trainable
 from cynosure.training import from_settings, train
 
@@ -37,19 +37,8 @@ RANDOM = {
 }
 
 
-def imported(source, python, out, **others) -> NequIP:
-    found = import_model(source, out, python=python, trust=True, dtype="float64", **others)
-    for one in found.deviations:
-        # Rounding alone.
-        assert one.energy < 1e-10, one
-        assert one.forces < 1e-9, one
-        assert one.stress is None or one.stress < 1e-10, one
-    assert isinstance(found.model, NequIP)
-    return found.model
-
-
 @pytest.mark.parametrize("name", RANDOM)
-def test_models_of_many_kinds(name, nequip_files, nequip_python, tmp_path):
+def test_models_of_many_kinds(imported, name, nequip_files, nequip_python, tmp_path):
     model = imported(nequip_files / name, nequip_python, tmp_path / "model.safetensors")
     assert model.species == (1, 6, 8, 14, 79)
     for setting, value in RANDOM[name].items():
@@ -60,7 +49,7 @@ def test_models_of_many_kinds(name, nequip_files, nequip_python, tmp_path):
     assert again.provenance["imported from"]["checkpoint_version"].startswith("0.19.")
 
 
-def test_energies_of_lone_atoms_are_the_shifts(nequip_files, nequip_python, tmp_path):
+def test_energies_of_lone_atoms_are_the_shifts(imported, nequip_files, nequip_python, tmp_path):
     """By species, in the order of atomic numbers, which is not that of the original's types."""
     model = imported(nequip_files / "plain.ckpt", nequip_python, tmp_path / "model.safetensors")
     assert model.calibration.e0s == (-2.0, -4.0, -5.0, -1.0, -3.0)
@@ -97,7 +86,7 @@ def test_single_precision_beside_its_own_calculator(nequip_files, nequip_python,
         assert abs(atoms.get_forces() - forces).max() < 1e-5 * max(1.0, abs(forces).max())
 
 
-def test_a_model_is_chosen_of_several(nequip_files, nequip_python, tmp_path):
+def test_a_model_is_chosen_of_several(imported, nequip_files, nequip_python, tmp_path):
     source, out = nequip_files / "several.nequip.zip", tmp_path / "model.safetensors"
     for name, message in (
         (None, "has the models PBE, SCAN: choose one"),
@@ -113,7 +102,7 @@ def test_a_model_is_chosen_of_several(nequip_files, nequip_python, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_it_runs_and_trains_in_the_core(dtype, nequip_files, nequip_python, tmp_path):
+def test_it_runs_and_trains_in_the_core(imported, dtype, nequip_files, nequip_python, tmp_path):
     model = imported(nequip_files / "both_parities.ckpt", nequip_python, tmp_path / "model.safetensors")
     model = model.to(dtype)
     evaluator = Evaluator(model)
@@ -128,7 +117,7 @@ def test_it_runs_and_trains_in_the_core(dtype, nequip_files, nequip_python, tmp_
         assert Trainable(model).engine == "core"
 
 
-def test_it_trains_further(nequip_files, nequip_python, tmp_path):
+def test_it_trains_further(imported, nequip_files, nequip_python, tmp_path):
     base = tmp_path / "model.safetensors"
     model = imported(nequip_files / "single_precision.ckpt", nequip_python, base)
     settings = {

@@ -24,18 +24,8 @@ RANDOM = ["rotations", "switched", "by_species", "both_parities", "one_scale"]
 CARRIED = [("7net-0", None), ("7net-l3i5", None), ("7net-mf-0", "PBE"), ("7net-mf-0", "R2SCAN")]
 
 
-def imported(source, python, out, **others):
-    found = import_model(source, out, python=python, trust=True, dtype="float64", **others)
-    for one in found.deviations:
-        # Rounding alone: ten thousand times less than what is asked for when a model is written.
-        assert one.energy < 1e-10, one
-        assert one.forces < 1e-9, one
-        assert one.stress is None or one.stress < 1e-10, one
-    return found.model
-
-
 @pytest.mark.parametrize("name", RANDOM)
-def test_random_weights(name, checkpoints, sevenn_python, tmp_path):
+def test_random_weights(imported, name, checkpoints, sevenn_python, tmp_path):
     model = imported(checkpoints / f"{name}.pth", sevenn_python, tmp_path / "model.safetensors")
     assert model.species == (1, 6, 8, 14, 79)
     assert model.promises_reflection == (name == "both_parities")
@@ -44,7 +34,7 @@ def test_random_weights(name, checkpoints, sevenn_python, tmp_path):
 
 
 @pytest.mark.parametrize("modality", ["PBE", "SCAN"])
-def test_a_level_of_theory_is_chosen(modality, checkpoints, sevenn_python, tmp_path):
+def test_a_level_of_theory_is_chosen(imported, modality, checkpoints, sevenn_python, tmp_path):
     model = imported(
         checkpoints / "modalities.pth", sevenn_python, tmp_path / "model.safetensors", modality=modality
     )
@@ -57,7 +47,7 @@ def test_a_level_of_theory_is_chosen(modality, checkpoints, sevenn_python, tmp_p
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", ["switched", "modalities"])
-def test_it_runs_through_the_core(name, dtype, checkpoints, sevenn_python, tmp_path):
+def test_it_runs_through_the_core(imported, name, dtype, checkpoints, sevenn_python, tmp_path):
     modality = "PBE" if name == "modalities" else None
     model = imported(
         checkpoints / f"{name}.pth", sevenn_python, tmp_path / "model.safetensors", modality=modality
@@ -68,7 +58,7 @@ def test_it_runs_through_the_core(name, dtype, checkpoints, sevenn_python, tmp_p
 
 
 @pytest.mark.parametrize(("name", "modality"), CARRIED)
-def test_the_checkpoints_that_the_package_carries(name, modality, sevenn_python, tmp_path):
+def test_the_checkpoints_that_the_package_carries(imported, name, modality, sevenn_python, tmp_path):
     model = imported(name, sevenn_python, tmp_path / "model.safetensors", modality=modality)
     assert isinstance(model, NequIP)
     assert len(model.species) == 89
@@ -161,7 +151,7 @@ def test_a_model_that_does_not_agree_is_not_written(checkpoints, sevenn_python, 
     assert not list(tmp_path.iterdir())
 
 
-def test_rotating_a_small_graph_changes_nothing(checkpoints, sevenn_python, tmp_path):
+def test_rotating_a_small_graph_changes_nothing(imported, checkpoints, sevenn_python, tmp_path):
     """The unlabelled irreps are those of rotations: an even 1e is not a vector to a mirror, but is one to a turn."""
     model = imported(checkpoints / "rotations.pth", sevenn_python, tmp_path / "model.safetensors")
     atoms = probe_atoms(model.species, model.cutoff)
