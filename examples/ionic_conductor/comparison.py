@@ -43,7 +43,7 @@ def checks(numbers: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         off = run["diffusion"]["Li"]["coefficient"][0] / beside
         name = f"lithium at {wanted:.0f} K, times ab initio"
         found[name] = {"value": off, "bound": FACTOR, "held": bool(1 / FACTOR <= off <= FACTOR)}
-        for element, square in run["mean square displacement in half of it"].items():
+        for element, square in run["mean square displacement in half of a run"].items():
             if element != "Li":
                 name = f"{element} at {wanted:.0f} K stays, Å²"
                 found[name] = {"value": square, "bound": RATTLE, "held": bool(square <= RATTLE)}
@@ -79,7 +79,7 @@ def table(numbers: Mapping[str, Any]) -> str:
     ]
     energy = numbers["constant energy"]
     lines.append(
-        f"constant energy, {energy['time']:.0f} ps at {energy['temperature']:.0f} K: drift "
+        f"constant energy, {energy['time']:.3g} ps at {energy['temperature']:.0f} K: drift "
         f"{energy['drift per ps']:+.1e} meV/atom in a ps, swing {energy['swing']:.2g} meV/atom"
     )
     lines += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,11 @@ class Diffusion:
             squares = mean_square_displacement(positions[block * length : (block + 1) * length])
             slopes.append(np.polyfit(lags, squares[first:last], 1)[0])
         return cls(CM2_PER_S * np.array(slopes) / 2)
+
+    @classmethod
+    def pooled(cls, found: Sequence[Diffusion]) -> Diffusion:
+        """From the blocks of several runs."""
+        return cls(np.concatenate([one.along for one in found]))
 
     @property
     def coefficient(self) -> tuple[float, float]:

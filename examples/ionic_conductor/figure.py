@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from examples.ionic_conductor.comparison import ab_initio
 from examples.ionic_conductor.diffusion import Arrhenius
-from examples.ionic_conductor.measure import Motion
+from examples.ionic_conductor.measure import Motion, squares
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
@@ -23,25 +23,29 @@ _BINS = 90
 
 
 def draw(
-    path: Path, runs: Sequence[Motion], free: Motion, fit: Arrhenius, numbers: Mapping[str, Any], shown: int
+    path: Path,
+    wanted: float,
+    runs: Sequence[Motion],
+    free: Motion,
+    fit: Arrhenius,
+    numbers: Mapping[str, Any],
 ) -> None:
     """Write the figure, a PNG.
 
     Args:
         path: of the file.
-        runs: one of each temperature.
+        wanted: temperature of the runs that are shown in full, K.
+        runs: these.
         free: at constant energy.
         fit: to the diffusion of lithium.
         numbers: as of `numbers.json`.
-        shown: which of the runs is shown in full.
     """
     figure = Figure(figsize=(11.5, 8.0), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 2, hspace=0.12)
-    wanted = numbers["runs"][shown]["wanted"]
-    _squares(figure.add_subplot(grid[0, 0]), runs[shown], wanted)
+    _squares(figure.add_subplot(grid[0, 0]), runs, wanted)
     _arrhenius(figure.add_subplot(grid[0, 1]), fit, numbers)
-    _density(figure.add_subplot(grid[1, 0]), runs[shown], wanted)
+    _density(figure.add_subplot(grid[1, 0]), runs, wanted)
     below = grid[1, 1].subgridspec(2, 1)
     parts, whole = figure.add_subplot(below[0]), figure.add_subplot(below[1])
     _energy(parts, whole, free, numbers["constant energy"])
@@ -52,14 +56,14 @@ def draw(
     )
 
 
-def _squares(axes: Axes, run: Motion, wanted: float) -> None:
-    for element in run.elements:
-        times, squares = run.squares(element)
-        axes.loglog(times[1:], squares[1:], color=COLOURS[element], lw=1.8, label=element)
-    times, squares = run.squares("Li")
+def _squares(axes: Axes, runs: Sequence[Motion], wanted: float) -> None:
+    for element in runs[0].elements:
+        times, found = squares(runs, element)
+        axes.loglog(times[1:], found[1:], color=COLOURS[element], lw=1.8, label=element)
+    times, found = squares(runs, "Li")
     # A line of slope one, for the eye.
     late = times[len(times) // 8 :]
-    axes.loglog(late, 0.6 * squares[-1] * late / late[-1], color=QUIET, lw=1.0, ls="--", label="∝ t")
+    axes.loglog(late, 0.6 * found[-1] * late / late[-1], color=QUIET, lw=1.0, ls="--", label="∝ t")
     axes.legend(frameon=False, fontsize=9, loc="upper left")
     _finish(axes, f"Mean square displacement at {wanted:.0f} K, Å²", "t, ps", "")
 
@@ -82,10 +86,11 @@ def _arrhenius(axes: Axes, fit: Arrhenius, numbers: Mapping[str, Any]) -> None:
     _finish(axes, "Diffusion of lithium, cm²/s", "1000 K / T", "")
 
 
-def _density(axes: Axes, run: Motion, wanted: float) -> None:
+def _density(axes: Axes, runs: Sequence[Motion], wanted: float) -> None:
     """Where lithium is, seen along the second vector of the cell, and where the others are in the mean."""
-    inverse, lengths = np.linalg.inv(run.atoms.cell.array), run.atoms.cell.lengths()
-    lithium = run.of_element("Li").reshape(-1, 3) @ inverse % 1.0 * lengths
+    atoms = runs[0].atoms
+    inverse, lengths = np.linalg.inv(atoms.cell.array), atoms.cell.lengths()
+    lithium = np.concatenate([run.of_element("Li").reshape(-1, 3) for run in runs]) @ inverse % 1.0 * lengths
     counts, along, across = np.histogram2d(
         lithium[:, 2],
         lithium[:, 0],
@@ -95,9 +100,9 @@ def _density(axes: Axes, run: Motion, wanted: float) -> None:
     mesh = axes.pcolormesh(
         along, across, counts.T / counts.mean(), norm=LogNorm(0.05, 20), cmap="Greens", rasterized=True
     )
-    for element in run.elements:
+    for element in runs[0].elements:
         if element != "Li":
-            mean = run.of_element(element).mean(axis=0) @ inverse % 1.0 * lengths
+            mean = runs[0].of_element(element).mean(axis=0) @ inverse % 1.0 * lengths
             size, colour = 40 if element == "S" else 70, COLOURS[element]
             axes.scatter(
                 mean[:, 2], mean[:, 0], s=size, color=colour, edgecolors=INK, linewidths=0.6, label=element

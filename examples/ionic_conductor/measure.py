@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,22 +86,6 @@ class Motion:
         half = len(self.times) // 2
         return self.times[:half], mean_square_displacement(self.of_element(element))[:half].sum(axis=1)
 
-    def diffusion(self, blocks: int) -> dict[str, Diffusion]:
-        """By element."""
-        return {one: Diffusion.of(self.of_element(one), self.interval, blocks) for one in self.elements}
-
-    def to_json(self, blocks: int) -> dict[str, Any]:
-        """Length (ps), temperature (K), pressure (GPa), and by element diffusion (cm²/s) and how far it got (Å²)."""
-        return {
-            "time": float(self.times[-1]),
-            "temperature": self.temperature,
-            "pressure": self.pressure,
-            "diffusion": {element: one.to_json() for element, one in self.diffusion(blocks).items()},
-            "mean square displacement in half of it": {
-                element: float(self.squares(element)[1][-1]) for element in self.elements
-            },
-        }
-
     def conservation(self) -> dict[str, float]:
         """Of the total energy in meV/atom: drift in a ps by a straight line, swing about it, and that of its parts."""
         total = 1e3 * (self.potential + self.kinetic) / len(self.atoms)
@@ -110,3 +95,36 @@ class Motion:
             "swing": float(np.std(total - np.polyval(line, self.times))),
             "swing of the kinetic energy": float(1e3 * self.kinetic.std() / len(self.atoms)),
         }
+
+
+def squares(runs: Sequence[Motion], element: str) -> tuple[Array, Array]:
+    """As of one run, the mean over several of one length."""
+    found = [run.squares(element) for run in runs]
+    return found[0][0], np.mean([square for _, square in found], axis=0)
+
+
+def together(runs: Sequence[Motion], blocks: int) -> dict[str, Any]:
+    """What `numbers.json` says of runs at one temperature, which differ by chance only.
+
+    Length of all (ps), temperature (K), pressure (GPa), and by element diffusion (cm²/s), that of each run by itself,
+    and how far it got in half of a run (Å²).
+
+    Args:
+        runs: of one length.
+        blocks: into which each is cut.
+    """
+    elements = runs[0].elements
+    found = {
+        element: [Diffusion.of(run.of_element(element), run.interval, blocks) for run in runs]
+        for element in elements
+    }
+    return {
+        "time": float(sum(run.times[-1] for run in runs)),
+        "temperature": float(np.mean([run.temperature for run in runs])),
+        "pressure": float(np.mean([run.pressure for run in runs])),
+        "diffusion": {element: Diffusion.pooled(each).to_json() for element, each in found.items()},
+        "of each run": {element: [list(one.coefficient) for one in each] for element, each in found.items()},
+        "mean square displacement in half of a run": {
+            element: float(squares(runs, element)[1][-1]) for element in elements
+        },
+    }

@@ -21,7 +21,7 @@ from examples.ionic_conductor.comparison import ROOM, ab_initio, checks, table
 from examples.ionic_conductor.crystal import CHARGES, lowest
 from examples.ionic_conductor.diffusion import Arrhenius, conductivity
 from examples.ionic_conductor.figure import draw
-from examples.ionic_conductor.measure import Motion
+from examples.ionic_conductor.measure import Motion, together
 from examples.running import Clock, command_line, parsed
 from rich.console import Console
 
@@ -42,7 +42,8 @@ class Size(NamedTuple):
         arrangements: how many of the lowest electrostatic energy are relaxed.
         relax: steps of a relaxation at most.
         temperatures: of the runs, K.
-        shown: the one that goes on at constant energy, and is shown.
+        shown: the one of which a run goes on at constant energy, and which is shown.
+        seeds: of the runs at each.
         steps: of each run.
         settle: ps of it that are left out.
         every: steps from frame to frame.
@@ -54,6 +55,7 @@ class Size(NamedTuple):
     relax: int
     temperatures: tuple[float, ...]
     shown: float
+    seeds: tuple[int, ...]
     steps: int
     settle: float
     every: int
@@ -61,8 +63,8 @@ class Size(NamedTuple):
     free: int
 
 
-FULL = Size(8, 500, (700.0, 850.0, 1000.0, 1200.0), 1000.0, 20000, 5.0, 10, 5, 5000)
-QUICK = Size(1, 3, (300.0, 600.0), 600.0, 60, 0.02, 2, 2, 20)
+FULL = Size(8, 500, (700.0, 850.0, 1000.0, 1200.0), 1000.0, (0, 1), 20000, 5.0, 10, 5, 5000)
+QUICK = Size(1, 3, (300.0, 600.0), 600.0, (0, 1), 60, 0.02, 2, 2, 200)
 
 
 def main() -> None:
@@ -91,10 +93,13 @@ def run(out: Path, model: Path, *, quick: bool) -> Mapping[str, Any]:
     arrangements = arranged(model, out / "crystal.extxyz", size)
     clock.lap("crystal")
     for temperature in size.temperatures:
-        options = ("--ensemble", "nvt", "--temperature", f"{temperature:g}")
-        md(model, out / "crystal.extxyz", hot(out, temperature), size.every, size.steps, *options)
+        for seed in size.seeds:
+            options = ("--ensemble", "nvt", "--temperature", f"{temperature:g}", "--seed", str(seed))
+            path = hot(out, temperature, seed)
+            md(model, out / "crystal.extxyz", path, size.every, size.steps, *options)
         clock.lap(f"{temperature:.0f} K")
-    md(model, hot(out, size.shown), out / "nve.traj", size.every // 2, size.free, "--ensemble", "nve")
+    start = hot(out, size.shown, size.seeds[0])
+    md(model, start, out / "nve.traj", size.every // 2, size.free, "--ensemble", "nve")
     clock.lap("constant energy")
 
     numbers = analysed(out, size)
@@ -109,9 +114,9 @@ def run(out: Path, model: Path, *, quick: bool) -> Mapping[str, Any]:
     return numbers
 
 
-def hot(out: Path, temperature: float) -> Path:
-    """The trajectory at a temperature."""
-    return out / f"{temperature:.0f}K.traj"
+def hot(out: Path, temperature: float, seed: int) -> Path:
+    """A trajectory at a temperature."""
+    return out / f"{temperature:.0f}K-{seed}.traj"
 
 
 def arranged(model: Path, out: Path, size: Size) -> list[dict[str, Any]]:
@@ -147,12 +152,16 @@ def arranged(model: Path, out: Path, size: Size) -> list[dict[str, Any]]:
 
 def analysed(out: Path, size: Size) -> dict[str, Any]:
     """Read the trajectories, draw the figure, and return what `numbers.json` says of them."""
-    runs = [Motion.of(hot(out, temperature), size.settle) for temperature in size.temperatures]
-    free, atoms = Motion.of(out / "nve.traj"), runs[0].atoms
+    runs = {
+        wanted: [Motion.of(hot(out, wanted, seed), size.settle) for seed in size.seeds]
+        for wanted in size.temperatures
+    }
+    free = Motion.of(out / "nve.traj")
+    atoms = free.atoms
     density = list(atoms.symbols).count("Li") / atoms.get_volume()
     found: list[dict[str, Any]] = [
-        {"wanted": wanted, "ab initio": ab_initio(wanted, density)} | one.to_json(size.blocks)
-        for wanted, one in zip(size.temperatures, runs, strict=True)
+        {"wanted": wanted, "ab initio": ab_initio(wanted, density)} | together(each, size.blocks)
+        for wanted, each in runs.items()
     ]
     values, errors = zip(*(one["diffusion"]["Li"]["coefficient"] for one in found), strict=True)
     fit = Arrhenius.of(size.temperatures, values, errors)
@@ -174,7 +183,7 @@ def analysed(out: Path, size: Size) -> dict[str, Any]:
         },
     }
     numbers["checks"] = checks(numbers)
-    draw(out / "ionic_conductor.png", runs, free, fit, numbers, size.temperatures.index(size.shown))
+    draw(out / "ionic_conductor.png", size.shown, runs[size.shown], free, fit, numbers)
     return numbers
 
 

@@ -275,10 +275,19 @@ def test_a_trajectory_is_read_as_it_was(ionic, tmp_path):
     # The stress pulls inwards, and the motion pushes outwards.
     pressure = 2 * kinetic.mean() / (3 * 5 * 6 * 7) - 0.02
     assert motion.pressure == pytest.approx(pressure / GPa)
-    numbers = motion.to_json(2)
-    assert numbers["time"] == pytest.approx(49 * 0.02)
-    expected = ionic.diffusion.Diffusion.of(steps[10:, 3:], 0.02, 2).coefficient
-    assert numbers["diffusion"]["S"]["coefficient"] == pytest.approx(expected)
+    # Runs of one temperature count together.
+    other = ionic.measure.Motion.of(tmp_path / "motion.traj", settle=0.199)
+    other.positions[:] *= 2.0
+    numbers = ionic.measure.together([motion, other], 2)
+    assert numbers["time"] == pytest.approx(2 * 49 * 0.02)
+    expected = ionic.diffusion.Diffusion.of(steps[10:, 3:], 0.02, 2)
+    assert numbers["of each run"]["S"][0] == pytest.approx(expected.coefficient)
+    assert numbers["of each run"]["S"][1] == pytest.approx([4 * one for one in expected.coefficient])
+    assert numbers["diffusion"]["S"]["coefficient"][0] == pytest.approx(2.5 * expected.coefficient[0])
+    blocks = np.concatenate([expected.along, 4 * expected.along]).mean(axis=1)
+    assert numbers["diffusion"]["S"]["coefficient"][1] == pytest.approx(blocks.std(ddof=1) / 2)
+    squares = ionic.diffusion.mean_square_displacement(steps[10:, 3:]).sum(axis=1)
+    assert numbers["mean square displacement in half of a run"]["S"] == pytest.approx(2.5 * squares[24])
 
 
 def test_the_whole_road_by_one_command(run_example, tmp_path):
