@@ -99,7 +99,9 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self._requests.write(json.dumps(request) + "\n")
             self._requests.flush()
-        line = self._answers.readline()
+        # (What a package prints when it is imported comes before any answer.)
+        while (line := self._answers.readline()) and not line.startswith("{"):
+            pass
         if not line:
             raise SideFailed("its process ended; what it wrote last stands above")
         answer = json.loads(line)
