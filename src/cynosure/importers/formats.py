@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cynosure.importers import mace, nequip
+from cynosure.importers import build_mace, build_nequip
 from cynosure.importers.handover import Handover
 from cynosure.potentials import Potential
 
@@ -36,12 +36,12 @@ FORMATS = {
         "read_sevennet.py",
         ("7net-", "sevennet-"),
         (b"model_state_dict", b"_type_map"),
-        nequip.build,
+        build_nequip.build,
     ),
     "mace": Format(
-        "mace-torch", "read_mace.py", (), (b"mace.modules.models", b"atomic_energies_fn"), mace.build
+        "mace-torch", "read_mace.py", (), (b"mace.modules.models", b"atomic_energies_fn"), build_mace.build
     ),
-    "nequip": Format("nequip", "read_nequip.py", (), (b"versions", b"e3nn", b"nequip"), nequip.build),
+    "nequip": Format("nequip", "read_nequip.py", (), (b"versions", b"e3nn", b"nequip"), build_nequip.build),
 }
 
 
