@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cynosure.importers.filling import TheirPath, numbered, set_linear, set_radial
+from cynosure.importers.filling import TheirPath, below, numbered, set_linear, set_radial
 from cynosure.importers.handover import Handover
 from cynosure.nn import Gate, Linear, Readout
 from cynosure.o3 import Irrep, Irreps, equivariant_polynomials
@@ -118,8 +118,7 @@ def _fill(model: MACE, words: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
     model.embedding.copy_(tensors["embedding"])
     for number, (layer, own) in enumerate(zip(model.layers, words["layers"], strict=True)):
         assert isinstance(layer, ManyBodyInteraction)
-        prefix = f"layers.{number}."
-        its = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        its = below(tensors, f"layers.{number}")
         _fill_layer(layer, own, its, of_basis)
     for place, ((number, readout), own) in enumerate(
         zip(model.readouts.items(), words["readouts"], strict=True)

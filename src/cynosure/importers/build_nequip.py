@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cynosure.importers.filling import TheirPath, numbered, set_linear, set_radial
+from cynosure.importers.filling import TheirPath, below, numbered, set_linear, set_radial
 from cynosure.importers.handover import Handover
 from cynosure.nn import Gate, Linear, Readout
 from cynosure.o3 import Irrep, Irreps
@@ -145,8 +145,7 @@ def _fill(model: NequIP, words: Mapping[str, Any], tensors: Mapping[str, Tensor]
     ratios = {_scalar(labelled=words["parity"]): 1.0}
     for number, (layer, own) in enumerate(zip(model.layers, words["layers"], strict=True)):
         assert isinstance(layer, Interaction)
-        prefix = f"layers.{number}."
-        its = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        its = below(tensors, f"layers.{number}")
         ratios = _fill_layer(layer, own, its, words, of_basis, ratios, number)
     (readout,) = model.readouts.values()
     assert isinstance(readout, Readout)

@@ -70,6 +70,12 @@ def set_radial(
     return {ir: torch.cat([rows[key] for key in ours if key[2] == ir]) for ir in row}
 
 
+def below(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `name` and a dot, by what follows."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
 def numbered(tensors: Mapping[str, Tensor], name: str) -> list[Tensor]:
     """The tensors `name`.0, `name`.1, …"""
     found = []

@@ -45,7 +45,7 @@ class NeighbourDensity(nn.Module):
 
         Args:
             program: the program.
-            message: blocks for ρ of each channel (`gates_of(irreps)`), which are filled here, and `irreps` behind them.
+            message: blocks of `irreps`, and behind them those for ρ (`gates_of`), which are filled here.
             basis: the radial basis of the edges.
             sizes: [S, S] Å, of pairs of species, where the basis sees them.
             irreps: of what is divided.
@@ -62,11 +62,11 @@ class NeighbourDensity(nn.Module):
             _SCALAR,
         )
         terms = [
-            Term(0, block, Weights.of(torch.ones(1, mul, dtype=torch.float64)))
+            Term(0, len(irreps) + block, Weights.of(torch.ones(1, mul, dtype=torch.float64)))
             for block, (mul, _) in enumerate(irreps)
         ]
         program.linear(density, terms, message.irreps, into=message)
-        gates = [GateItem("over", 1.0, len(irreps) + block, block, block) for block in range(len(irreps))]
+        gates = [GateItem("over", 1.0, block, len(irreps) + block, block) for block in range(len(irreps))]
         return program.gate(message, gates, irreps)
 
 

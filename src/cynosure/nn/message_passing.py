@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +90,7 @@ class Convolution(nn.Module):
         scales: float | Sequence[float] = 1.0,
         *,
         sizes: Tensor | None = None,
-        front: Irreps | None = None,
+        room: Irreps | None = None,
     ) -> Value:
         """Add this layer to a program of the compiled core.
 
@@ -101,19 +100,17 @@ class Convolution(nn.Module):
             basis: the radial basis of the edges.
             scales: a factor, or one for each block of `irreps_out`.
             sizes: [S, S] Å, of pairs of species, where the basis sees them.
-            front: blocks in front of the result, which are left for other steps to fill.
+            room: blocks behind the result, which are left for other steps to fill.
         """
-        front = Irreps([]) if front is None else front
         mixed = self.mix_in.lower(program, x)
-        terms = self.mix_out.terms(scales)
         message = program.convolve(
             mixed,
             self.table,
             RadialFunctions(basis, self.radial, sizes),
             Weights.of(self.weight, float(self.normaliser) / math.sqrt(self.weight.shape[0])),
             basis.cutoff,
-            [replace(term, block_out=len(front) + term.block_out) for term in terms],
-            front + self.irreps_out,
+            self.mix_out.terms(scales),
+            self.irreps_out if room is None else self.irreps_out + room,
         )
         self.mix_out.lower_bias(program, message, scales)
         return message

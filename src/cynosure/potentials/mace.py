@@ -196,8 +196,8 @@ class ManyBodyInteraction(nn.Module):
     def lower(self, program: Program, x: Value, basis: RadialBasis, sizes: Tensor | None) -> Value:
         """Add this layer to a program of the compiled core; see `forward`."""
         own, irreps = self.self_connection, self.convolution.irreps_out
-        front = None if self.density is None else gates_of(irreps)
-        message = self.convolution.lower(program, x, basis, sizes=sizes, front=front)
+        room = None if self.density is None else gates_of(irreps)
+        message = self.convolution.lower(program, x, basis, sizes=sizes, room=room)
         if self.density is not None:
             message = self.density.lower_division(program, message, basis, sizes, irreps)
         if self.select is not None:

@@ -16,7 +16,9 @@ original model gives for them in float64. What cannot be handed over is told as 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,6 +45,35 @@ class Original(NamedTuple):
     tensors: dict[str, np.ndarray]
     species: tuple[int, ...]
     evaluate: Callable[[Any], tuple[float, np.ndarray, np.ndarray]]
+
+
+def package(module: str, what: str, requirement: str, known: tuple[int, ...]) -> Any:
+    """The package that reads a checkpoint, imported.
+
+    Args:
+        module: how it is imported.
+        what: it reads, in words.
+        requirement: what pip is told, `name==version`.
+        known: the first numbers of the versions whose models the reader knows.
+    """
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise Refused(
+            f"{sys.executable} cannot read {what} ({error}): pip install {requirement} for it, or name "
+            "another Python (--python) that has the package"
+        ) from None
+    if version(found.__version__)[: len(known)] != known:
+        raise Refused(
+            f"{sys.executable} has {requirement.partition('==')[0]} {found.__version__}; models are read with "
+            f"{requirement} (pip install {requirement}, or --python)"
+        )
+    return found
+
+
+def version(text: str | None) -> tuple[int, ...]:
+    """The first three numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", str(text))[:3])
 
 
 def hand_over(read: Callable[[str, str | None], Original]) -> None:

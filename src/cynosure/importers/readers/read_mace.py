@@ -9,12 +9,11 @@ what it contains.
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from typing import Any
 
 import numpy as np
-from handing_over import Original, Refused, hand_over, sha256
+from handing_over import Original, Refused, hand_over, package, sha256
 
 # The versions of the package whose models this file knows.
 KNOWN = (0, 3, 16)
@@ -32,18 +31,7 @@ _MORE_POINTS = 16
 
 def read(source: str, head: str | None) -> Original:
     """The model of a file, in float64."""
-    try:
-        import mace
-    except ImportError as error:
-        raise Refused(
-            f"{sys.executable} cannot read MACE's models ({error}): pip install {REQUIREMENT} for it, or name "
-            "another Python (--python) that has the package"
-        ) from None
-    if tuple(int(part) for part in mace.__version__.split(".")[:3]) != KNOWN:
-        raise Refused(
-            f"{sys.executable} has mace-torch {mace.__version__}; models are read with {REQUIREMENT} "
-            f"(pip install {REQUIREMENT}, or --python)"
-        )
+    mace = package("mace", "MACE's models", REQUIREMENT, KNOWN)
     import torch
 
     warnings.simplefilter("ignore")

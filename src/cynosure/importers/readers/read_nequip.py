@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
-import sys
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from handing_over import Original, Refused, hand_over, sha256
+from handing_over import Original, Refused, hand_over, package, sha256, version
 
 # The versions of the package whose models this file knows.
 KNOWN = (0, 19)
@@ -29,21 +27,11 @@ REQUIREMENT = "nequip==0.19.1"
 def read(source: str, name: str | None) -> Original:
     """The model of a file, in float64; of several, the one with this name."""
     warnings.simplefilter("ignore")
-    try:
-        import nequip
-        from nequip.utils.global_state import set_global_state
-    except ImportError as error:
-        raise Refused(
-            f"{sys.executable} cannot read NequIP's checkpoints ({error}): pip install {REQUIREMENT} for it, or name "
-            "another Python (--python) that has the package"
-        ) from None
-    if _minor(nequip.__version__) != KNOWN:
-        raise Refused(
-            f"{sys.executable} has nequip {nequip.__version__}; models are read with {REQUIREMENT} "
-            f"(pip install {REQUIREMENT}, or --python)"
-        )
+    nequip = package("nequip", "NequIP's checkpoints", REQUIREMENT, KNOWN)
+    from nequip.utils.global_state import set_global_state
+
     written_by = _version_in(source)
-    if _minor(written_by) != KNOWN:
+    if version(written_by)[:2] != KNOWN:
         raise Refused(
             f"'{source}' was written by nequip {written_by}; models of {'.'.join(map(str, KNOWN))} can be imported"
         )
@@ -60,10 +48,6 @@ def read(source: str, name: str | None) -> Original:
         "modality": name,
     }
     return Original(description, tensors, species, _evaluator(model, description["cutoff"]))
-
-
-def _minor(version: str | None) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", str(version))[:2])
 
 
 def _is_package(path: str) -> bool:

@@ -9,12 +9,11 @@ what it contains.
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from typing import Any
 
 import numpy as np
-from handing_over import Original, Refused, hand_over, sha256
+from handing_over import Original, Refused, hand_over, package, sha256, version
 
 # The versions of the package whose models this file knows.
 KNOWN = (0, 13)
@@ -25,23 +24,12 @@ CARRIED = ("0", "0_11jul2024", "0_22may2024", "l3i5", "mf-0")
 
 def read(source: str, modality: str | None) -> Original:
     """The model of a checkpoint, in float64."""
-    try:
-        import sevenn
-    except ImportError as error:
-        raise Refused(
-            f"{sys.executable} cannot read SevenNet's checkpoints ({error}): pip install {REQUIREMENT} for it, or name "
-            "another Python (--python) that has the package"
-        ) from None
-    if _version(sevenn.__version__)[:2] != KNOWN:
-        raise Refused(
-            f"{sys.executable} has sevenn {sevenn.__version__}; models are read with {REQUIREMENT} "
-            f"(pip install {REQUIREMENT}, or --python)"
-        )
+    sevenn = package("sevenn", "SevenNet's checkpoints", REQUIREMENT, KNOWN)
     warnings.simplefilter("ignore")
     path = _path_of(source)
     checkpoint = _open(path)
     config = checkpoint.config
-    if _version(config["version"]) > _version(sevenn.__version__):
+    if version(config["version"]) > version(sevenn.__version__):
         raise Refused(
             f"'{source}' was written by sevenn {config['version']}, newer than the sevenn {sevenn.__version__} here"
         )
@@ -70,10 +58,6 @@ def read(source: str, modality: str | None) -> Original:
     }
     species = tuple(sorted(int(z) for z in config["_type_map"]))
     return Original(description, tensors, species, _evaluator(model, config["cutoff"], modality))
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:3])
 
 
 def _path_of(source: str) -> str:
